@@ -1,0 +1,8 @@
+"""Where images and factors come from."""
+
+from __future__ import annotations
+
+from cldis.data.decode import load_photo
+from cldis.data.source import ImageSource, open_data
+
+__all__ = ["ImageSource", "load_photo", "open_data"]

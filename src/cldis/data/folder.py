@@ -1,0 +1,147 @@
+"""A folder of photos, sub-folders included."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from pathlib import Path
+
+from PIL import Image
+
+from cldis.data.cache import CachedImages, NoImages, decoded_once
+from cldis.data.source import check_resolution
+
+# image formats that Pillow does not read (a camera's raw file would come out as its thumbnail)
+UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw"}
+UNREADABLE |= {".orf", ".rw2", ".raf", ".pef"}
+SHOWN_REASONS = 3
+
+
+class Folder(CachedImages):
+    """Every image below a folder, in the order of their relative paths.
+
+    Hidden files and files that do not claim to be images are left aside; images that cannot be
+    used are listed in `skipped`. Files without an extension are tried.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        resolution: int,
+        cache_dir: Path | None = None,
+        progress: bool = False,
+    ) -> None:
+        """
+        Raises:
+            ValueError: no such folder, no usable image in it, or a resolution out of range.
+            OSError: the cache cannot be written.
+        """
+        check_resolution(resolution)
+        root = Path(folder).resolve()
+        if not root.is_dir():
+            raise ValueError(f"{folder} is no folder; give a folder of images")
+        found = _Scan(root)
+        files = sorted(found.files)
+        try:
+            decoded = decoded_once(
+                ["folder", str(root), files],
+                ((_printable(file[0]), root / file[0]) for file in files),
+                len(files),
+                resolution,
+                cache_dir,
+                progress,
+            )
+        except NoImages as error:
+            raise ValueError(_nothing(folder, found, error.skipped)) from None
+        super().__init__(root.name or str(root), resolution, decoded, found.skipped)
+
+
+class _Scan:
+    """One walk over a folder: candidates with their (path, size, mtime, mode), and the rest."""
+
+    def __init__(self, root: Path) -> None:
+        self.files: list[tuple[str, int, int, int]] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.ignored: Counter[str] = Counter()
+        Image.init()
+        self._readable = {
+            extension
+            for extension, name in Image.registered_extensions().items()
+            if name in Image.OPEN
+        }
+        self._seen: set[tuple[int, int]] = set()
+        self._walk(root)
+
+    def _walk(self, root: Path) -> None:
+        folders = [""]
+        while folders:
+            below = folders.pop()
+            try:
+                status = os.stat(root / below)
+                if (status.st_dev, status.st_ino) in self._seen:
+                    continue  # a link back into what was already walked
+                self._seen.add((status.st_dev, status.st_ino))
+                with os.scandir(root / below) as entries:
+                    listing = sorted(entries, key=lambda entry: entry.name, reverse=True)
+            except OSError as error:
+                self._skip(below or ".", f"the folder cannot be read ({error.strerror})")
+                continue
+            for entry in listing:
+                if entry.name.startswith("."):
+                    continue
+                path = f"{below}/{entry.name}" if below else entry.name
+                if _is_folder(entry):
+                    folders.append(path)
+                else:
+                    self._file(path, entry)
+
+    def _file(self, path: str, entry: os.DirEntry[str]) -> None:
+        extension = os.path.splitext(entry.name)[1].lower()
+        if extension in UNREADABLE and extension not in self._readable:
+            self._skip(path, f"Pillow does not read {extension} files; convert it to .jpg or .png")
+            return
+        if extension and extension not in self._readable:
+            self.ignored[extension] += 1
+            return
+        try:
+            status = entry.stat()
+        except OSError:
+            self._skip(path, "a link that leads nowhere")
+            return
+        if not stat.S_ISREG(status.st_mode):
+            self._skip(path, "not a regular file")
+            return
+        self.files.append((path, status.st_size, status.st_mtime_ns, status.st_mode))
+
+    def _skip(self, path: str, reason: str) -> None:
+        self.skipped.append((_printable(path), reason))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _printable(path: str) -> str:
+    """A path as text that UTF-8 can hold, whatever bytes the file system allows."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def _nothing(folder: str | Path, found: _Scan, undecodable: list[tuple[str, str]]) -> str:
+    """One line on a folder without a usable image: how many files, and why not the first few."""
+    reasons = sorted(found.skipped + undecodable)
+    total = len(reasons) + found.ignored.total()
+    shown = [f"{path}: {reason}" for path, reason in reasons[:SHOWN_REASONS]]
+    if len(reasons) > SHOWN_REASONS:
+        shown.append(f"{len(reasons) - SHOWN_REASONS} more like these")
+    if found.ignored:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in found.ignored.most_common(3))
+        shown.append(f"no image extension: {kinds}")
+    why = f" ({'; '.join(shown)})" if shown else ""
+    return (
+        f"{folder} holds no usable image among {total} files{why}; give a folder with .jpg, "
+        ".png or other images that Pillow reads"
+    )

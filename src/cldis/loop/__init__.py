@@ -1,0 +1,1 @@
+"""The paper: distillation, feedback and the closed loop."""

@@ -1,0 +1,1 @@
+"""Plain, single-device networks."""

@@ -1,0 +1,132 @@
+"""Atomic checkpoints: a folder of safetensors and JSON that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from cldis.io import read_json, sync_directory, write_bytes, write_json
+
+NAME = re.compile(r"^\d{12}$")
+FILES = ("model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json")
+
+
+def write_checkpoint(
+    folder: Path,
+    images: int,
+    model: dict[str, Tensor],
+    ema: dict[str, Tensor],
+    optimizer: dict[str, Tensor],
+    state: dict[str, Any],
+    keep: int,
+) -> Path:
+    """Write `folder/<images>` and drop all but the newest `keep`.
+
+    Raises:
+        OSError: full disk or no permission; earlier checkpoints are untouched.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"{images:012d}"
+    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        write_bytes(temporary / "model.safetensors", save(_plain(model)))
+        write_bytes(temporary / "ema.safetensors", save(_plain(ema)))
+        write_bytes(temporary / "optimizer.safetensors", save(_plain(optimizer)))
+        write_json(temporary / "state.json", {**state, "images": images})
+        if final.exists():  # the same step again, after a resume: same content
+            shutil.rmtree(final)
+        os.replace(temporary, final)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    sync_directory(folder)
+    for old in checkpoints(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if NAME.match(path.name)]
+    return sorted(path for path in found if all((path / name).is_file() for name in FILES))
+
+
+def clean(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    if folder.is_dir():
+        for path in folder.glob(".*.tmp"):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors raises its own types
+        raise ValueError(
+            f"{path} cannot be read ({error}); restore it or use an older checkpoint"
+        ) from None
+
+
+def load_into(module: nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
+    """Strict load.
+
+    Raises:
+        ValueError: names or shapes differ; the first differences are named.
+    """
+    own = module.state_dict()
+    wrong = sorted(set(own) ^ set(tensors))
+    wrong += [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
+    if wrong:
+        raise ValueError(
+            f"{origin} does not fit this model: {len(wrong)} tensors differ, first "
+            f"{', '.join(wrong[:3])}; use the recipe and --set values it was trained with"
+        )
+    module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
+    """Adam's state as flat tensors `parameter|slot`."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{names[index]}|{slot}": value
+        for index, slots in state.items()
+        for slot, value in slots.items()
+    }
+
+
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, Tensor]
+) -> None:
+    """The inverse of `optimizer_tensors`."""
+    index = {name: i for i, name in enumerate(names)}
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        name, slot = key.split("|")
+        state.setdefault(index[name], {})[slot] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def read_state(checkpoint: Path) -> dict[str, Any]:
+    state = read_json(checkpoint / "state.json")
+    assert isinstance(state, dict)
+    return state
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -1,0 +1,58 @@
+"""Measurements of a run: JSON lines always, TensorBoard where it is installed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+
+class MetricsLog:
+    """Appends to `metrics.jsonl`; lines after the resumed checkpoint are dropped."""
+
+    def __init__(self, path: Path, resume_at: int) -> None:
+        self.path = path
+        kept = [line for line in read_metrics(path) if line["images"] <= resume_at]
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        path.write_text(text if resume_at else "", encoding="utf-8")
+        self.board = _board(path.parent / "tensorboard", resume_at)
+
+    def write(self, kind: str, images: int, values: dict[str, Any]) -> None:
+        """One line; `kind` is `train` or `health`. Values that are not finite become null."""
+        clean = {key: _finite(value) for key, value in values.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"kind": kind, "images": images, **clean}) + "\n")
+        if self.board is not None:
+            for key, value in clean.items():
+                if isinstance(value, int | float):
+                    self.board.add_scalar(f"{kind}/{key}", value, images)
+
+    def close(self) -> None:
+        if self.board is not None:
+            self.board.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a metrics file; a line cut off by a crash is left out."""
+    if not path.is_file():
+        return []
+    lines = []
+    for text in path.read_text(encoding="utf-8").splitlines():
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            continue
+    return lines
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _board(folder: Path, purge_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=purge_step or None)

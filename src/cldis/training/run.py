@@ -1,0 +1,123 @@
+"""The run folder: it describes itself, and one call opens it."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cldis.config import Config
+from cldis.io import read_json, write_json, write_text
+from cldis.training.checkpoint import checkpoints
+
+if TYPE_CHECKING:
+    from cldis.data.source import ImageSource
+
+FORMAT = 1
+PACKAGES = ("cldis", "torch", "numpy", "diffusers", "accelerate", "safetensors", "pillow")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and self-description of a run."""
+
+    path: Path
+    config: Config
+    about: dict[str, Any]
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    def latest(self) -> Path | None:
+        found = checkpoints(self.checkpoints)
+        return found[-1] if found else None
+
+    @classmethod
+    def create(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
+        """Start a run folder.
+
+        Raises:
+            ValueError: the folder holds something already.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ValueError(
+                f"{path} is not empty; choose another --out, or --resume to go on with a run"
+            )
+        about = {
+            "format": FORMAT,
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "seed": config.training.seed,
+            "data": {
+                "source": data,
+                "name": source.name,
+                "images": len(source),
+                "resolution": source.resolution,
+                "fingerprint": source.fingerprint,
+                "skipped": len(source.skipped),
+                "factors": dict(zip(source.factor_names, source.factor_sizes, strict=True)),
+            },
+            "versions": versions(),
+            "git": git_revision(),
+            "machine": {"platform": platform.platform(), "python": platform.python_version()},
+        }
+        path.mkdir(parents=True, exist_ok=True)
+        write_json(path / "config.json", config.to_dict())
+        write_json(path / "run.json", about)
+        lines = [f"{name}\t{reason}" for name, reason in source.skipped]
+        write_text(path / "skipped.tsv", "\n".join(["path\treason", *lines]) + "\n")
+        return cls(path, config, about)
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Open an existing run.
+
+        Raises:
+            ValueError: no run there, damaged, or written by a newer version.
+        """
+        path = Path(path)
+        if not (path / "run.json").is_file() or not (path / "config.json").is_file():
+            what = "is not a run folder (no run.json)" if path.exists() else "does not exist"
+            raise ValueError(f"{path} {what}; give the folder that `cldis train --out` wrote")
+        about = read_json(path / "run.json")
+        found = about.get("format") if isinstance(about, dict) else None
+        if not isinstance(found, int) or found > FORMAT:
+            raise ValueError(
+                f"{path} has run format {found!r}, this version reads up to {FORMAT}; "
+                f"upgrade with `pip install -U cldis`"
+            )
+        return cls(path, Config.from_dict(read_json(path / "config.json")), about)
+
+
+def versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def git_revision() -> str:
+    """Revision of the source tree this package runs from, or "unknown"; `+` marks local changes."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"

@@ -1,0 +1,42 @@
+"""What every test shares: one thread, one cache folder, calm property tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Set before cldis is imported anywhere. A fixed folder, so that the workers of pytest-xdist, and
+# the next session, find the rooms that one of them rendered.
+os.environ["CLDIS_CACHE"] = str(ROOT / ".pytest_cache" / "cldis")
+os.environ["OMP_NUM_THREADS"] = "1"
+# No test may reach for the network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import torch  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+# One thread per worker: sums are then formed in one order, and workers do not fight for cores.
+torch.set_num_threads(1)
+
+# Renders and first calls of torch are slow once; a deadline would only measure that.
+settings.register_profile(
+    "cldis",
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("cldis")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real photos beside the checkout (`hands/`, `clothing/`), or a skip."""
+    folder = ROOT.parent / "shared" / "data"
+    if not (folder / "hands").is_dir():
+        pytest.skip("no real photos beside this checkout (../shared/data)")
+    return folder

@@ -1,0 +1,171 @@
+"""A folder of anything becomes a list of images, and what cannot be used is told in words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cldis.data import load_photo, open_data
+from cldis.data.folder import Folder
+
+SIDE = 16
+
+
+def save(path: Path, colour: tuple[int, int, int] = (10, 20, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (20, 24), colour).save(path)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Three good images, two broken ones, and things that are none."""
+    root = tmp_path / "photos"
+    save(root / "b.png", (2, 2, 2))
+    save(root / "a" / "z.bmp", (1, 1, 1))
+    save(root / "c" / "UPPER.PNG", (3, 3, 3))
+    (root / "c" / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
+    (root / "empty.png").write_bytes(b"")
+    (root / "phone.heic").write_bytes(b"0000ftypheic")
+    (root / "notes.txt").write_text("not an image")
+    (root / "labels.csv").write_text("a,b")
+    save(root / ".hidden.png")
+    save(root / ".thumbnails" / "a.png")
+    return root
+
+
+def test_order_and_content(photos: Path, tmp_path: Path) -> None:
+    source = Folder(photos, SIDE, tmp_path / "cache")
+    assert len(source) == 3
+    assert source.name == "photos" and source.resolution == SIDE
+    labels = [source.label(index) for index in range(3)]
+    assert labels == ["a/z.bmp", "b.png", "c/UPPER.PNG"]
+    images = source.batch(np.array([2, 0, 1, 0]))
+    assert images.shape == (4, 3, SIDE, SIDE) and images.dtype == np.uint8
+    assert images[:, 0, 0, 0].tolist() == [3, 1, 2, 1]
+    for index, label in enumerate(labels):
+        assert np.array_equal(source.batch(np.array([index]))[0], load_photo(photos / label, SIDE))
+
+
+def test_skipped_in_words(photos: Path, tmp_path: Path) -> None:
+    for source in (open_data(str(photos), SIDE, tmp_path / "cache") for _ in range(2)):
+        reasons = dict(source.skipped)
+        assert list(reasons) == ["c/cut.jpg", "empty.png", "phone.heic"]
+        assert "empty" in reasons["empty.png"]
+        assert "convert it to .jpg" in reasons["phone.heic"]
+
+
+def test_unlabelled(photos: Path, tmp_path: Path) -> None:
+    source = Folder(photos, SIDE, tmp_path / "cache")
+    assert source.factor_names == () and source.factor_sizes == ()
+    factors = source.factors(np.arange(2))
+    assert factors.shape == (2, 0) and factors.dtype == np.int64
+
+
+def test_indices(photos: Path, tmp_path: Path) -> None:
+    source = Folder(photos, SIDE, tmp_path / "cache")
+    assert source.batch(np.array([])).shape == (0, 3, SIDE, SIDE)
+    assert source.factors(np.zeros(0, np.int64)).shape == (0, 0)
+    for wrong in ([3], [-1], [0.5], [[0]], [True]):
+        with pytest.raises(ValueError):
+            source.batch(np.array(wrong))
+        with pytest.raises(ValueError):
+            source.factors(np.array(wrong))
+    with pytest.raises(ValueError, match=r"outside 0\.\.2"):
+        source.label(3)
+
+
+def test_batch_is_a_copy(photos: Path, tmp_path: Path) -> None:
+    source = Folder(photos, SIDE, tmp_path / "cache")
+    images = source.batch(np.arange(3))
+    images[:] = 255
+    assert source.batch(np.arange(3)).max() == 3
+    assert type(images) is np.ndarray
+
+
+def test_links(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    save(root / "a" / "x.png")
+    (root / "a" / "loop").symlink_to(root, target_is_directory=True)
+    (root / "self").symlink_to(root / "self")
+    (root / "gone.png").symlink_to(tmp_path / "missing.png")
+    save(tmp_path / "elsewhere" / "y.png")
+    (root / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    os.mkfifo(root / "pipe.png")
+    source = Folder(root, SIDE, tmp_path / "cache")
+    assert [source.label(index) for index in range(len(source))] == ["a/x.png", "linked/y.png"]
+    reasons = dict(source.skipped)
+    assert reasons["self"] == "a link that leads nowhere"
+    assert reasons["gone.png"] == "a link that leads nowhere"
+    assert reasons["pipe.png"] == "not a regular file"
+
+
+def test_odd_names(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    save(root / "with space é 漢字.png")
+    save(root / "no_extension.png")
+    (root / "no_extension.png").rename(root / "no_extension")
+    raw = os.fsencode(root) + b"/latin\xe9.png"
+    try:
+        shutil.copy(os.fsencode(root / "no_extension"), raw)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    for _ in range(2):
+        source = Folder(root, SIDE, tmp_path / "cache")
+        labels = [source.label(index) for index in range(len(source))]
+        assert labels == ["latin\ufffd.png", "no_extension", "with space é 漢字.png"]
+
+
+def test_nothing_usable(tmp_path: Path) -> None:
+    root = tmp_path / "photos"
+    root.mkdir()
+    with pytest.raises(ValueError, match="no usable image among 0 files"):
+        Folder(root, SIDE, tmp_path / "cache")
+    (root / "readme.txt").write_text("hello")
+    (root / "readme.md").write_text("hello")
+    with pytest.raises(ValueError, match=r"among 2 files \(no image extension: 1 \.\w+, 1"):
+        Folder(root, SIDE, tmp_path / "cache")
+    for index in range(5):
+        (root / f"{index}.jpg").write_text("not really")
+    with pytest.raises(ValueError, match="among 7 files") as caught:
+        Folder(root, SIDE, tmp_path / "cache")
+    message = str(caught.value)
+    assert "0.jpg: not an image" in message and "2 more like these" in message
+    assert "\n" not in message
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_real_photos(tmp_path: Path, shared_data: Path) -> None:
+    root = tmp_path / "hands"
+    for kind in sorted((shared_data / "hands").iterdir())[:3]:
+        (root / kind.name).mkdir(parents=True)
+        for photo in sorted(kind.iterdir())[:10]:
+            shutil.copy(photo, root / kind.name)
+    source = open_data(str(root), 64, tmp_path / "cache")
+    assert len(source) == 30 and not source.skipped
+    images = source.batch(np.arange(30))
+    assert images.reshape(30, -1).std(axis=1).min() > 10
+    assert len(np.unique(images.reshape(30, -1), axis=0)) == 30
+
+
+def test_second_start_is_instant(tmp_path: Path) -> None:
+    """2,000 images: under 0.1 s, and what is read does not grow with the images' content."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(2000):
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / f"{index:04d}.bmp")
+    first = Folder(root, 32, tmp_path / "cache")
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        again = Folder(root, 32, tmp_path / "cache")
+        seconds.append(time.perf_counter() - start)
+    assert len(again) == len(first) == 2000
+    assert min(seconds) < 0.1, seconds

@@ -1,0 +1,96 @@
+"""Every name opens what it says, or one line says what to write instead."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cldis.data import open_data
+from cldis.data.split import split
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with one folder of images, where nothing reaches for the network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CLDIS_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "a.png")
+    return tmp_path
+
+
+def refused(name: str, *parts: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        open_data(name, 8)
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in parts:
+        assert part in message, message
+
+
+def test_folder_by_any_path(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    names = ["photos", "./photos", "photos/", str(here / "photos"), "~/photos", "photos/../photos"]
+    for name in names:
+        assert open_data(name, 8).name == "photos"
+    assert len(list((here / "cache").glob("*.npy"))) == 1
+
+
+def test_wrong_names(here: Path) -> None:
+    refused("photo", "'photo'", "rooms", "hf:NAME", "did you mean 'photos'?")
+    refused("room", "did you mean 'rooms'?")
+    refused("photos/missing", "check the path")
+    refused("./photso", "did you mean 'photos'?")
+    refused("", "''")
+    refused("/nowhere/at/all", "check the path")
+    refused("x" * 5000, "check the path")
+    refused("photos/a.png", "single file", "give photos")
+
+
+def test_resolution_first(here: Path) -> None:
+    for resolution in (0, 7, 60, 2048):
+        with pytest.raises(ValueError, match="multiple of 8 from 8 to 1024"):
+            open_data("photos", resolution)
+    with pytest.raises(ValueError, match="try 64"):
+        open_data("photos", 62)
+    assert not (here / "cache").exists()
+    assert open_data("photos", 1024).batch(np.arange(1)).shape == (1, 3, 1024, 1024)
+
+
+@given(st.integers(2, 30_000))
+def test_split(length: int) -> None:
+    train, held_out = split(length)
+    assert len(held_out) == min(512, max(1, length // 20))
+    assert np.array_equal(np.sort(np.concatenate([train, held_out])), np.arange(length))
+    for part in (train, held_out):
+        assert part.dtype == np.int64 and (np.diff(part) > 0).all()
+    again = split(length)
+    assert np.array_equal(again[0], train) and np.array_equal(again[1], held_out)
+
+
+@given(st.integers(2, 500), st.data())
+def test_split_of_a_given_size(length: int, data: st.DataObject) -> None:
+    holdout = data.draw(st.integers(1, length - 1))
+    train, held_out = split(length, holdout)
+    assert len(held_out) == holdout and len(train) == length - holdout
+    assert not set(train) & set(held_out)
+
+
+def test_split_of_one_and_of_nothing() -> None:
+    train, held_out = split(1)
+    assert train.tolist() == held_out.tolist() == [0]
+    for length, holdout in ((0, None), (-1, None), (10, 0), (10, 10), (1, 2), (1, 0)):
+        with pytest.raises(ValueError):
+            split(length, holdout)
+
+
+def test_case_of_the_working_folder(here: Path) -> None:
+    """The folder itself, named as people do."""
+    os.chdir(here / "photos")
+    assert open_data(".", 8).name == "photos"
