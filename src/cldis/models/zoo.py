@@ -31,8 +31,7 @@ class SemanticEncoder(nn.Module):
         if self.gaussian:
             return Gaussian.from_head(head)
         mean = head.float()
-        return Gaussian(mean, mean.new_full(mean.shape, START_LOG_VARIANCE = -3.0  # a code that starts as pure noise is ignored by the denoiser for long
-POINT_LOG_VARIANCE))
+        return Gaussian(mean, mean.new_full(mean.shape, POINT_LOG_VARIANCE))
 
 
 def semantic_encoder(config: ModelConfig) -> SemanticEncoder:
