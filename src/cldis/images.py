@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -15,6 +16,11 @@ from cldis.io import write_bytes
 def to_uint8(images: Tensor) -> Tensor:
     """[-1, 1] to 0..255, uint8, clipped."""
     return ((images.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def to_model(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """uint8 [n, 3, H, W] -> float32 in [-1, 1]."""
+    return torch.from_numpy(np.array(images)).to(device).float().div_(127.5).sub_(1)
 
 
 def grid(cells: Tensor, gap: int = 2) -> Image.Image:
@@ -38,3 +44,23 @@ def png_bytes(picture: Image.Image) -> bytes:
 def save_png(picture: Image.Image, path: str | Path) -> None:
     """Write a PNG atomically."""
     write_bytes(path, png_bytes(picture))
+
+
+def captioned(
+    picture: Image.Image, columns: list[str], rows: list[str] | None = None
+) -> Image.Image:
+    """Add a caption over each of evenly spaced columns, and before each of evenly spaced rows."""
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=11)
+    top, left = 16, 22 if rows else 0
+    page = Image.new("RGB", (picture.width + left, picture.height + top), "white")
+    page.paste(picture, (left, top))
+    draw = ImageDraw.Draw(page)
+    for i, text in enumerate(columns):
+        x = left + (i + 0.5) * picture.width / len(columns)
+        draw.text((x, top / 2), text, fill="black", font=font, anchor="mm")
+    for i, text in enumerate(rows or []):
+        y = top + (i + 0.5) * picture.height / len(rows or [])
+        draw.text((left / 2, y), text, fill="black", font=font, anchor="mm")
+    return page

@@ -152,6 +152,12 @@ def test_any_float_range_ends_in_8_bits(low: float, width: float) -> None:
         assert pixels[0] == 0 and pixels[-1] == 255
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [-5.0, 1e30, 70_000.0])
+def test_flat_image_outside_every_range(value: float) -> None:
+    assert decode_image(Image.fromarray(np.full((9, 9), value, np.float32)), SIDE).max() == 0
+
+
 def test_nan_and_infinity() -> None:
     values = np.full((SIDE, SIDE), 0.5, np.float32)
     values[0, :4] = [np.nan, np.inf, -np.inf, 1.0]

@@ -215,12 +215,13 @@ def _to_8_bit(image: Image.Image, file_format: str | None) -> Image.Image:
     elif image.mode == "F" and low >= 0 and high <= 1:
         white = 1.0
     elif low < 0 or high > 255:
-        black, white = low, max(high, low + 1e-30)
+        black, white = low, high
     grey = np.empty((image.height, image.width), np.uint8)
+    span = (white - black) or 1.0
     top = 0
     for band in _bands(image):
         band = np.nan_to_num(band, nan=low, posinf=high, neginf=low)
-        scaled = (band - black) * (255 / (white - black))
+        scaled = (band - black) * (255 / span)
         grey[top : top + len(band)] = np.clip(np.rint(scaled), 0, 255)
         top += len(band)
     return Image.fromarray(grey)

@@ -1,8 +1,8 @@
 """The closed loop of CL-Dis, as one step over both branches (DESIGN, section 2).
 
-    theta_diff <- L_diff + lambda_dt * L_dt          L_dt = KL(q_phi(z|x) || q_sem(z|x)), q_phi fixed
-    phi_vae    <- -E log p_theta(x|z) + beta * |KL(q_phi(z|x) || N(0, I)) - C|,    C fixed
-    C          <- feedback of the reverse process
+theta_diff <- L_diff + lambda_dt * L_dt          L_dt = KL(q_phi(z|x) || q_sem(z|x)), q_phi fixed
+phi_vae    <- -E log p_theta(x|z) + beta * |KL(q_phi(z|x) || N(0, I)) - C|,    C fixed
+C          <- feedback of the reverse process
 """
 
 from __future__ import annotations
@@ -87,9 +87,7 @@ class ClosedLoop(nn.Module):
             found["vae"] = list(self.vae.parameters())
         return found
 
-    def forward(
-        self, x: Tensor, draws: Draws, weight: float, feedback: Feedback
-    ) -> StepOutput:
+    def forward(self, x: Tensor, draws: Draws, weight: float, feedback: Feedback) -> StepOutput:
         """One micro-batch: x [n, 3, H, W] in [-1, 1]; `weight` is lambda_dt, `feedback` holds C."""
         out = StepOutput(loss=x.new_zeros(()))
         q_disen = self.vae_step(x, draws, feedback.capacity, out) if self.vae else None

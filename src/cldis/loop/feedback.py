@@ -217,4 +217,6 @@ def build_feedback(config: FeedbackConfig, arm: str, process: NoiseProcess) -> F
     """The strategy of an arm: only `closed` listens to the reverse process."""
     if arm != "closed" or config.kind == "linear":
         return Linear(config)
-    return ReverseKL(config, process) if config.kind == "reverse_kl" else Information(config, process)
+    return (
+        ReverseKL(config, process) if config.kind == "reverse_kl" else Information(config, process)
+    )

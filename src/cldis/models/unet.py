@@ -68,9 +68,7 @@ class UNet(nn.Module):
         def stage(c_in: int, c_out: int, size: int) -> Stage:
             return Stage(block(c_in, c_out), size in attention, c_out, token_channels)
 
-        self.time = nn.Sequential(
-            nn.Linear(width, embed), nn.SiLU(), nn.Linear(embed, embed)
-        )
+        self.time = nn.Sequential(nn.Linear(width, embed), nn.SiLU(), nn.Linear(embed, embed))
         c = multipliers[0] * width
         self.stem = nn.Conv2d(channels, c, 3, padding=1)
         self.down = nn.ModuleList()

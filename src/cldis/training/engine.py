@@ -7,10 +7,8 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
@@ -20,6 +18,7 @@ from tqdm import tqdm
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.data.split import split
+from cldis.images import to_model
 from cldis.loop.closed_loop import ClosedLoop, Draws
 from cldis.loop.distillation import distillation_weight
 from cldis.loop.feedback import build_feedback
@@ -29,6 +28,7 @@ from cldis.training.order import DataOrder, step_seed
 from cldis.training.run import RunFolder
 from cldis.training.samples import sample_grid
 from cldis.training.starter import load_starter
+from cldis.training.units import unit_statistics
 
 HEALTH_IMAGES = 128
 
@@ -66,7 +66,7 @@ class Trainer:
         self.feedback = build_feedback(config.feedback, config.loop.arm, model.process)
         self.images = 0
         if config.training.start_from:
-            load_starter(config.training.start_from, model, self.ema.module, self.feedback)
+            load_starter(config.training.start_from, model, self.averaged, self.feedback)
         self.raw = model
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
@@ -81,7 +81,7 @@ class Trainer:
         origin = str(path)
         load, name = checkpoint.load_tensors, ".safetensors"
         checkpoint.load_into(self.raw, load(path / f"model{name}"), origin)
-        checkpoint.load_into(self.ema.module, load(path / f"ema{name}"), origin)
+        checkpoint.load_into(self.averaged, load(path / f"ema{name}"), origin)
         checkpoint.load_optimizer(self.inner, self.names, load(path / f"optimizer{name}"))
         state = checkpoint.read_state(path)
         self.images = state["images"]
@@ -109,8 +109,10 @@ class Trainer:
                 if self.crossed(self.config.training.log_every):
                     self.write("train", meter.take())
                     bar.set_postfix_str(meter.words)
-                if self.stop or step + 1 == steps or self.crossed(
-                    self.config.training.checkpoint_every
+                if (
+                    self.stop
+                    or step + 1 == steps
+                    or self.crossed(self.config.training.checkpoint_every)
                 ):
                     self.save()
                 if self.crossed(self.config.training.sample_every) or step + 1 == steps:
@@ -135,7 +137,7 @@ class Trainer:
         sums: Tensor | None = None
         terms: dict[str, Tensor] = {}
         for part in range(config.training.accumulate):
-            start = (part * self.accelerator.num_processes + self.accelerator.process_index)
+            start = part * self.accelerator.num_processes + self.accelerator.process_index
             start *= self.rows
             rows = slice(start, start + self.rows)
             x = to_model(self.source.batch(indices[rows]), device)
@@ -197,9 +199,13 @@ class Trainer:
                 self.run.checkpoints,
                 self.images,
                 self.raw.state_dict(),
-                self.ema.module.state_dict(),
+                self.averaged.state_dict(),
                 checkpoint.optimizer_tensors(self.inner, self.names),
-                {"averaged": int(self.ema.n_averaged), "feedback": self.feedback.state()},
+                {
+                    "averaged": int(self.ema.n_averaged),
+                    "feedback": self.feedback.state(),
+                    "units": unit_statistics(self.averaged, self.source),
+                },
                 self.config.training.keep,
             )
         self.accelerator.wait_for_everyone()
@@ -208,7 +214,7 @@ class Trainer:
         """Health and a sample grid from the averaged weights (main process)."""
         if not self.accelerator.is_main_process:
             return
-        model = self.ema.module.eval()
+        model = self.averaged
         x = to_model(self.source.batch(self.heldout), self.accelerator.device)
         if len(x) >= 2:
             found = health.measure(model, x)
@@ -231,6 +237,10 @@ class Trainer:
         ramp = min(1.0, (self.images + self.config.training.batch) / warmup) if warmup else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.training.learning_rate * ramp
+
+    @property
+    def averaged(self) -> ClosedLoop:
+        return cast(ClosedLoop, self.ema.module.eval())
 
     @property
     def inner(self) -> torch.optim.Optimizer:
@@ -335,16 +345,9 @@ def ema_update(config: Config) -> Callable[..., None]:
     return update
 
 
-def to_model(images: np.ndarray, device: torch.device) -> Tensor:
-    """uint8 [n, 3, H, W] -> float32 in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device).float().div_(127.5).sub_(1)
-
-
 def train(run: RunFolder, source: ImageSource, resume: bool, quiet: bool = False) -> bool:
     """Train `run`; see `Trainer.fit`."""
     trainer = Trainer(run, source, quiet)
     if resume:
         trainer.resume()
     return trainer.fit()
-
-

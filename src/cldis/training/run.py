@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cldis.config import Config
+from cldis.data.skipped import skipped_table
 from cldis.io import read_json, write_json, write_text
 from cldis.training.checkpoint import checkpoints
 
@@ -78,8 +79,7 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "config.json", config.to_dict())
         write_json(path / "run.json", about)
-        lines = [f"{name}\t{reason}" for name, reason in source.skipped]
-        write_text(path / "skipped.tsv", "\n".join(["path\treason", *lines]) + "\n")
+        write_text(path / "skipped.tsv", skipped_table(source.skipped))
         return cls(path, config, about)
 
     @classmethod

@@ -1,0 +1,50 @@
+"""Codes of a whole collection as one Parquet file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from cldis.data.source import ImageSource
+from cldis.images import to_model
+from cldis.model import Model
+
+ROWS = 1024
+
+
+def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool = False) -> int:
+    """One row per image: `path`, `z_sem_mean`, `z_sem_scale`, `z_disen_mean`, `z_disen_scale`.
+
+    Codes are fixed-size lists of d floats; null where the arm lacks the branch. Streams in bounded
+    memory and appears whole or not at all. Returns the number of rows.
+    """
+    vector = pa.list_(pa.float32(), model.units)
+    columns = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
+    schema = pa.schema([("path", pa.string()), *((name, vector) for name in columns)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with (
+            pq.ParquetWriter(temporary, schema) as writer,
+            tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar,
+        ):
+            for start in range(0, len(source), ROWS):
+                indices = np.arange(start, min(start + ROWS, len(source)))
+                codes = model.encode(to_model(source.batch(indices)))
+                data = {"path": [source.label(int(index)) for index in indices]}
+                for name, q in (("sem", codes.sem), ("disen", codes.disen)):
+                    mean, scale = (q.mean, q.scale) if q else (None, None)
+                    for part, value in (("mean", mean), ("scale", scale)):
+                        empty = [None] * len(indices)
+                        data[f"z_{name}_{part}"] = empty if value is None else list(value.numpy())
+                writer.write_table(pa.table(data, schema=schema))
+                bar.update(len(indices))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(source)

@@ -1,0 +1,278 @@
+"""The command line: a thin face. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cldis import __version__
+from cldis.config import Config
+
+if TYPE_CHECKING:
+    from cldis.training.run import RunFolder
+
+USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns 0, 2 for a mistake of the user, 1 for a failure, 130 for Ctrl-C."""
+    options = parser().parse_args(arguments)
+    try:
+        return options.run_command(options)
+    except (ValueError, OSError) as error:
+        return _complain(error, USER_ERROR)
+    except RuntimeError as error:
+        return _complain(error, FAILURE)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+
+
+def parser() -> argparse.ArgumentParser:
+    root = Parser(prog="cldis", description="Closed-loop unsupervised disentanglement (CL-Dis).")
+    root.add_argument("--version", action="version", version=f"cldis {__version__}")
+    commands = root.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+
+    train = commands.add_parser("train", help="train on a folder of images or a named data set")
+    train.add_argument("data", metavar="PATH_OR_NAME", help="folder, `rooms`, or hf:NAME")
+    train.add_argument("--out", required=True, metavar="RUN", help="run folder to write")
+    train.add_argument("--recipe", help="see `cldis recipes` (default: cpu64)")
+    train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
+    train.add_argument("--images", type=int, metavar="N", help="total images to see")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", dest="overrides"
+    )
+    train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    train.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, write nothing"
+    )
+    train.set_defaults(run_command=_train)
+
+    traverse = _run_command(commands, "traverse", _traverse, "a grid of pictures per latent unit")
+    traverse.add_argument("--images", nargs="+", metavar="PHOTO", help="default: held-out images")
+    traverse.add_argument("--out", required=True, metavar="DIR")
+
+    edit = _run_command(commands, "edit", _edit, "real photo in, edited photo out")
+    edit.add_argument("photos", nargs="+", metavar="PHOTO")
+    edit.add_argument(
+        "--shift",
+        action="append",
+        required=True,
+        metavar="UNIT=AMOUNT",
+        help="move a unit by standard deviations, e.g. 3=+2.0; may be given again",
+    )
+    edit.add_argument("--out", required=True, metavar="DIR")
+
+    reconstruct = _run_command(
+        commands, "reconstruct", _reconstruct, "photos back from inverted and random x_T"
+    )
+    reconstruct.add_argument("photos", nargs="+", metavar="PHOTO")
+    reconstruct.add_argument("--out", required=True, metavar="DIR")
+
+    encode = _run_command(commands, "encode", _encode, "codes of a collection as Parquet")
+    encode.add_argument("data", metavar="PATH_OR_NAME")
+    encode.add_argument("--out", required=True, metavar="FILE.parquet")
+
+    info = _run_command(commands, "info", _info, "what is in a run")
+    info.add_argument("--json", action="store_true", help="everything, as JSON")
+
+    _run_command(commands, "report", _report, "write RUN/report.html again")
+
+    recipes = commands.add_parser("recipes", help="named recipes: size, cost, purpose")
+    recipes.set_defaults(run_command=_recipes)
+    return root
+
+
+class Parser(argparse.ArgumentParser):
+    """Usage mistakes in the style of all other errors: one line, exit code 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(USER_ERROR, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+
+
+def _run_command(commands, name, function, text) -> argparse.ArgumentParser:  # type: ignore
+    made: argparse.ArgumentParser = commands.add_parser(name, help=text)
+    made.add_argument("run", metavar="RUN")
+    made.set_defaults(run_command=function)
+    return made
+
+
+def _train(options: argparse.Namespace) -> int:
+    from cldis.apps.train import dry_run, train_run
+
+    out = Path(options.out)
+    if options.resume:
+        if options.recipe or options.resolution or options.overrides:
+            raise ValueError(
+                "--resume takes its settings from the run; leave out --recipe, --resolution and "
+                "--set (only --images may change)"
+            )
+        config = _resumed(out, options.images)
+    else:
+        config = _requested(options)
+    if options.dry_run:
+        print(dry_run(options.data, config))
+        return 0
+    finished = train_run(options.data, out, config, options.resume)
+    if not finished:
+        print(
+            f"stopped and saved; go on with: cldis train {options.data} --out {out} --resume",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    return 0
+
+
+def _requested(options: argparse.Namespace) -> Config:
+    from cldis.training.recipes import DEFAULT, recipe_config
+
+    overrides = list(options.overrides)
+    if options.resolution is not None:
+        overrides.append(f"model.resolution={options.resolution}")
+    if options.images is not None:
+        overrides.append(f"training.images={options.images}")
+    return recipe_config(options.recipe or DEFAULT).with_overrides(overrides)
+
+
+def _resumed(out: Path, images: int | None) -> Config:
+    config = _open(out).config
+    return config if images is None else config.with_overrides([f"training.images={images}"])
+
+
+def _open(run: str | Path) -> RunFolder:
+    from cldis.training.run import RunFolder
+
+    return RunFolder.open(run)
+
+
+def _out_folder(text: str) -> Path:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out {text} is a file; give a folder")
+    return path
+
+
+def _traverse(options: argparse.Namespace) -> int:
+    from cldis.apps.photos import heldout_photos, read_photos
+    from cldis.apps.traverse import traverse_units
+    from cldis.model import load
+
+    out, model = _out_folder(options.out), load(options.run)
+    photos = (
+        read_photos(options.images, model.resolution)
+        if options.images
+        else heldout_photos(_open(options.run), 6)
+    )
+    print(traverse_units(model, photos, out))
+    return 0
+
+
+def _edit(options: argparse.Namespace) -> int:
+    shifts = parse_shifts(options.shift)
+
+    from cldis.apps.edit import edit_photos
+    from cldis.apps.photos import read_photos
+    from cldis.model import load
+
+    out, model = _out_folder(options.out), load(options.run)
+    model.shift(shifts)
+    for path in edit_photos(model, read_photos(options.photos, model.resolution), shifts, out):
+        print(path)
+    return 0
+
+
+def parse_shifts(texts: Sequence[str]) -> dict[int, float]:
+    """`["3=+2.0"]` -> {3: 2.0}.
+
+    Raises:
+        ValueError: not of the form UNIT=AMOUNT, or a unit given twice.
+    """
+    shifts: dict[int, float] = {}
+    for text in texts:
+        unit_text, _, amount_text = text.partition("=")
+        try:
+            unit, amount = int(unit_text), float(amount_text)
+        except ValueError:
+            raise ValueError(
+                f"--shift {text!r}: expected UNIT=AMOUNT with a unit number and a number of "
+                f"standard deviations, e.g. 3=+2.0"
+            ) from None
+        if unit in shifts:
+            raise ValueError(f"--shift gives unit {unit} twice; give it once")
+        shifts[unit] = amount
+    return shifts
+
+
+def _reconstruct(options: argparse.Namespace) -> int:
+    from cldis.apps.photos import read_photos
+    from cldis.apps.reconstruct import reconstruct_photos
+    from cldis.model import load
+
+    out, model = _out_folder(options.out), load(options.run)
+    scores = reconstruct_photos(model, read_photos(options.photos, model.resolution), out)
+    for name in ("inverted", "random"):
+        found = scores[name]
+        print(f"{name:9} SSIM {found['mean_ssim']:.3f}  PSNR {found['mean_psnr']:.1f} dB")
+    print(out / "reconstructions.png")
+    return 0
+
+
+def _encode(options: argparse.Namespace) -> int:
+    from cldis.apps.encode import encode_collection
+    from cldis.data import open_data
+    from cldis.data.skipped import skipped_table
+    from cldis.io import write_text
+    from cldis.model import load
+
+    path = Path(options.out)
+    if path.suffix != ".parquet":
+        raise ValueError(f"--out {path} must end in .parquet")
+    model = load(options.run)
+    source = open_data(options.data, model.resolution, progress=True)
+    count = encode_collection(model, source, path)
+    if source.skipped:
+        write_text(path.with_suffix(".skipped.tsv"), skipped_table(source.skipped))
+    print(f"{path}: {count} rows, {len(source.skipped)} files skipped")
+    return 0
+
+
+def _info(options: argparse.Namespace) -> int:
+    from cldis.apps.info import info_text, run_info
+
+    found = run_info(_open(options.run))
+    print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else info_text(found))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cldis.apps.report import write_report
+
+    print(write_report(_open(options.run), progress=True))
+    return 0
+
+
+def _recipes(options: argparse.Namespace) -> int:
+    from cldis.training.recipes import DEFAULT, RECIPES
+
+    for name, recipe in RECIPES.items():
+        config = recipe.config(name)
+        mark = " (default)" if name == DEFAULT else ""
+        print(
+            f"{name}{mark}: {recipe.purpose}\n"
+            f"    {config.model.resolution} px, {config.model.units} units, "
+            f"{config.model.conditioning}, arm {config.loop.arm}, "
+            f"{config.training.images:,} images; {recipe.cost}"
+        )
+    return 0
+
+
+def _complain(message: object, code: int) -> int:
+    print(f"cldis: error: {' '.join(str(message).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

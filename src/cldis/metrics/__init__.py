@@ -1,0 +1,1 @@
+"""Scores as pure functions on arrays; they know no model."""

@@ -1,0 +1,240 @@
+"""A trained model: encode, invert, decode, edit, traverse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cldis.config import Config
+from cldis.diffusion import sampling
+from cldis.loop.closed_loop import ClosedLoop
+from cldis.models.gaussian import Gaussian
+from cldis.models.unet import Denoiser
+from cldis.models.zoo import SemanticEncoder
+from cldis.training.checkpoint import load_into, load_tensors, read_state
+from cldis.training.run import RunFolder
+
+STEPS = 25
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Both latents of a batch; a branch that the arm lacks is None."""
+
+    sem: Gaussian | None
+    disen: Gaussian | None
+
+    @property
+    def z(self) -> Tensor:
+        """The code that conditions the decoder, [n, d]: the mean of z_sem."""
+        if self.sem is None:
+            raise ValueError("arm 'vae' has no z_sem; use `.disen`, or a run of another arm")
+        return self.sem.mean
+
+
+class Model:
+    """A CL-Dis model with averaged weights.
+
+    Images are float tensors [n, 3, H, W] in [-1, 1] with H = W = `resolution`; n is free, work is
+    done `batch` images at a time on `device`, and results come back on the CPU. Shifts of units are
+    in standard deviations of that unit over the training images.
+
+    All methods raise ValueError for a wrong shape, a unit that does not exist, a value that is not
+    finite, or a branch that the arm lacks.
+    """
+
+    def __init__(
+        self,
+        loop: ClosedLoop,
+        unit_mean: Tensor,
+        unit_std: Tensor,
+        device: str | torch.device = "cpu",
+        batch: int = 64,
+    ) -> None:
+        self.device, self.batch = torch.device(device), batch
+        self.loop = loop.eval().requires_grad_(False).to(self.device)
+        self.unit_mean, self.unit_std = unit_mean, unit_std  # [d] each
+
+    @property
+    def config(self) -> Config:
+        return self.loop.config
+
+    @property
+    def resolution(self) -> int:
+        return self.config.model.resolution
+
+    @property
+    def units(self) -> int:
+        return self.config.model.units
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Codes:
+        """q_sem(z|x) and q_phi(z|x), each with mean and scale [n, d]."""
+        self._check_images(images)
+        sem = self._gaussian(self.loop.semantic, images) if self.loop.semantic else None
+        disen = self._gaussian(self.loop.vae.encode, images) if self.loop.vae else None
+        return Codes(sem, disen)
+
+    @torch.no_grad()
+    def invert(self, images: Tensor, z: Tensor | None = None, steps: int = STEPS) -> Tensor:
+        """x_T [n, 3, H, W] from which `decode(z, x_T, steps)` gives the images back."""
+        self._check_images(images)
+        z = self.encode(images).z if z is None else self._check_codes(z)
+        _same_length(images, z)
+        return self._each(
+            lambda x, code: sampling.invert(self._predict(code), self.loop.process, x, steps),
+            images,
+            z,
+        )
+
+    @torch.no_grad()
+    def decode(
+        self,
+        z: Tensor,
+        x_T: Tensor | None = None,
+        steps: int = STEPS,
+        seed: int = 0,
+        fast: bool = False,
+    ) -> Tensor:
+        """Images [n, 3, H, W] in [-1, 1] from codes z [n, d].
+
+        Args:
+            x_T: from `invert`; None draws one from `seed`.
+            fast: DPM-Solver++ instead of DDIM: fewer steps, but no inverse of `invert`.
+        """
+        z = self._check_codes(z)
+        if x_T is None:
+            x_T = self.random_x_T(len(z), seed)
+        self._check_images(x_T)
+        _same_length(x_T, z)
+        solver = sampling.fast if fast else sampling.ddim
+        return self._each(
+            lambda x, code: solver(self._predict(code), self.loop.process, x, steps).clamp(-1, 1),
+            x_T,
+            z,
+        )
+
+    def reconstruct(self, images: Tensor, steps: int = STEPS, seed: int = 0) -> dict[str, Tensor]:
+        """`inverted` and `random`: decoded from the inverted x_T, and from a random one.
+
+        With the inverted x_T even an empty z_sem reconstructs; only `random` shows what it holds.
+        """
+        z = self.encode(images).z
+        x_T = self.invert(images, z, steps)
+        return {
+            "inverted": self.decode(z, x_T, steps),
+            "random": self.decode(z, None, steps, seed),
+        }
+
+    def edit(self, images: Tensor, shifts: Mapping[int, float], steps: int = STEPS) -> Tensor:
+        """Images with units moved by `shifts` {unit: standard deviations}, same x_T."""
+        z = self.encode(images).z
+        return self.decode(z + self.shift(shifts), self.invert(images, z, steps), steps)
+
+    def traverse(
+        self, images: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS
+    ) -> Tensor:
+        """One unit moved by each amount, from one x_T per image: [n, len(amounts), 3, H, W]."""
+        z = self.encode(images).z
+        x_T = self.invert(images, z, steps)
+        return self.traverse_from(z, x_T, unit, amounts, steps)
+
+    def traverse_from(
+        self, z: Tensor, x_T: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS
+    ) -> Tensor:
+        """As `traverse`, from codes and x_T that were inverted before."""
+        moved = torch.stack([z + self.shift({unit: amount}) for amount in amounts], dim=1)
+        starts = x_T[:, None].expand(-1, len(amounts), -1, -1, -1)
+        flat = self.decode(moved.flatten(0, 1), starts.flatten(0, 1), steps)
+        return flat.unflatten(0, (len(z), len(amounts)))
+
+    def shift(self, shifts: Mapping[int, float]) -> Tensor:
+        """The change of z [d] for shifts in standard deviations."""
+        change = torch.zeros(self.units)
+        for unit, amount in shifts.items():
+            if not 0 <= unit < self.units:
+                raise ValueError(f"unit {unit} does not exist; units are 0..{self.units - 1}")
+            if not abs(amount) < float("inf"):
+                raise ValueError(f"shift {amount} of unit {unit} is not a finite number")
+            change[unit] += amount * self.unit_std[unit]
+        return change
+
+    def random_x_T(self, n: int, seed: int = 0) -> Tensor:
+        """Standard normal [n, 3, H, W]."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(n, 3, self.resolution, self.resolution, generator=generator)
+
+    def _predict(self, z: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+        denoiser = self._denoiser()
+        return lambda x_t, t: denoiser(x_t, t, z)
+
+    def _denoiser(self) -> Denoiser:
+        if self.loop.denoiser is None:
+            raise ValueError(
+                "this run has arm 'vae', which has no diffusion decoder; train with "
+                "loop.arm=closed, open or diffae to decode and edit"
+            )
+        return self.loop.denoiser
+
+    def _gaussian(
+        self, encoder: SemanticEncoder | Callable[[Tensor], Gaussian], images: Tensor
+    ) -> Gaussian:
+        parts = [encoder(part.to(self.device)) for (part,) in self._batches(images)]
+        empty = torch.zeros(0, self.units)
+        return Gaussian(
+            torch.cat([empty, *(part.mean.cpu() for part in parts)]),
+            torch.cat([empty, *(part.log_variance.cpu() for part in parts)]),
+        )
+
+    def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+        self._denoiser()
+        done = [
+            function(*(part.to(self.device) for part in parts)).cpu()
+            for parts in self._batches(*tensors)
+        ]
+        return torch.cat(done) if done else tensors[0].new_zeros(tensors[0].shape)
+
+    def _batches(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        for start in range(0, len(tensors[0]), self.batch):
+            yield tuple(tensor[start : start + self.batch].float() for tensor in tensors)
+
+    def _check_images(self, images: Tensor) -> None:
+        expected = (3, self.resolution, self.resolution)
+        if images.dim() != 4 or tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}; expected (n, {', '.join(map(str, expected))})"
+            )
+        if not torch.is_floating_point(images):
+            raise ValueError(f"images are {images.dtype}; expected floats in [-1, 1]")
+
+    def _check_codes(self, z: Tensor) -> Tensor:
+        if z.dim() != 2 or z.shape[1] != self.units:
+            raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.units})")
+        return z
+
+
+def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -> Model:
+    """Open the newest checkpoint of a run folder.
+
+    Raises:
+        ValueError: no run there, no checkpoint yet, damaged, or from a newer version.
+    """
+    folder = RunFolder.open(run)
+    path = folder.latest()
+    if path is None:
+        raise ValueError(
+            f"{run} has no checkpoint yet; go on with `cldis train ... --out {run} --resume`"
+        )
+    loop = ClosedLoop(folder.config)
+    load_into(loop, load_tensors(path / "ema.safetensors"), str(path))
+    units = read_state(path)["units"]
+    return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]), device, batch)
+
+
+def _same_length(images: Tensor, z: Tensor) -> None:
+    if len(images) != len(z):
+        raise ValueError(f"{len(images)} images but {len(z)} codes; give one code per image")

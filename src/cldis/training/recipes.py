@@ -1,0 +1,122 @@
+"""Named recipes: whole configurations with their size, cost and purpose."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from cldis.config import Config
+
+DEFAULT = "cpu64"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A configuration as overrides of the defaults, and what a person should expect of it."""
+
+    overrides: tuple[str, ...]
+    purpose: str
+    cost: str
+
+    def config(self, name: str) -> Config:
+        base = Config.from_dict({**Config().to_dict(), "recipe": name})
+        return base.with_overrides(self.overrides)
+
+
+STARTER64 = (
+    "distillation.warmup=10000",
+    "distillation.release=200000",
+    "feedback.warmup=10000",
+    "training.images=800000",
+)
+ARMS32 = (
+    "model.resolution=32",
+    "model.width=32",
+    "model.attention=[]",
+    "distillation.warmup=10000",
+    "feedback.warmup=10000",
+    "training.images=192000",
+)
+DIFFAE64 = (
+    "model.units=512",
+    "model.patch=1",
+    "model.width=64",
+    "model.multipliers=[1,2,4,8]",
+    "model.blocks=2",
+    "model.attention=[16]",
+    "model.dropout=0.1",
+    "model.conditioning=adagn",
+    "model.embed=512",
+    "model.encoder=diffae",
+    "model.encoder_width=64",
+    "model.encoder_multipliers=[1,2,4,8,8]",
+    "diffusion.prediction=epsilon",
+    "training.images=72000000",
+    "training.batch=128",
+    "training.learning_rate=1e-4",
+    "training.ema=1280000",
+    "training.checkpoint_every=640000",
+    "training.sample_every=640000",
+)
+TINY = (
+    "model.resolution=32",
+    "model.units=6",
+    "model.width=16",
+    "model.embed=32",
+    "model.attention=[]",
+    "model.encoder_width=16",
+    "model.vae_width=16",
+    "distillation.warmup=1000",
+    "feedback.warmup=1000",
+    "training.images=6400",
+    "training.batch=32",
+    "training.log_every=640",
+    "training.checkpoint_every=3200",
+    "training.sample_every=3200",
+    "training.learning_rate_warmup=320",
+    "training.ema=1600",
+)
+
+RECIPES = {
+    "cpu64": Recipe((), "own photos at 64 px on a small machine", "about 1 hour on one CPU core"),
+    "demo": Recipe(
+        (
+            "distillation.weight=0",
+            "feedback.warmup=0",
+            "training.learning_rate=2e-4",
+            "training.images=32000",
+            "training.start_from=starter:rooms64",
+        ),
+        "`make demo`: goes on from a packaged starter that recipe starter64 trained on rooms",
+        "about 8 minutes on two CPU cores",
+    ),
+    "starter64": Recipe(
+        STARTER64,
+        "how the packaged starter rooms64 was made: closed loop on rooms at 64 px",
+        "about 2 hours on one CPU core",
+    ),
+    "arms32": Recipe(
+        ARMS32,
+        "the ablation of the four arms at 32 px (set loop.arm)",
+        "about 10 minutes on one CPU core",
+    ),
+    "diffae64": Recipe(
+        DIFFAE64,
+        "closed loop around the official Diff-AE celeba64 networks, for a large GPU",
+        "several GPU-days (not measured here)",
+    ),
+    "tiny": Recipe(TINY, "a smoke test: seconds, no good pictures", "under 1 minute on one core"),
+}
+
+
+def recipe_config(name: str) -> Config:
+    """The configuration of a recipe.
+
+    Raises:
+        ValueError: unknown name; the nearest is suggested.
+    """
+    if name not in RECIPES:
+        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"unknown recipe {name!r}; {hint}recipes: {', '.join(RECIPES)}")
+    return RECIPES[name].config(name)

@@ -1,0 +1,33 @@
+"""Where each unit of z_sem lies over the training images: the yardstick of every shift."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cldis.data.source import ImageSource
+from cldis.data.split import split
+from cldis.images import to_model
+from cldis.loop.closed_loop import ClosedLoop
+
+IMAGES = 512
+
+
+@torch.no_grad()
+def unit_statistics(model: ClosedLoop, source: ImageSource) -> dict[str, list[float]]:
+    """Mean and standard deviation of the code's means, per unit, over up to 512 training images.
+
+    z_sem, or z_disen where the arm has no z_sem.
+    """
+    train, _ = split(len(source))
+    chosen = np.sort(np.random.default_rng(0).permutation(train)[:IMAGES])
+    device = next(model.parameters()).device
+    encode = model.semantic if model.semantic is not None else model.vae and model.vae.encode
+    assert encode is not None
+    means = torch.cat(
+        [encode(to_model(source.batch(part), device)).mean for part in np.array_split(chosen, 8)]
+        if len(chosen) >= 8
+        else [encode(to_model(source.batch(chosen), device)).mean]
+    ).cpu()
+    spread = means.std(dim=0, correction=0)
+    return {"mean": means.mean(dim=0).tolist(), "std": spread.tolist()}
