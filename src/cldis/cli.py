@@ -46,9 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "--set", action="append", default=[], metavar="section.key=value", dest="overrides"
     )
     train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
-    train.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, write nothing"
-    )
+    train.add_argument("--dry-run", action="store_true", help="say what would happen, write no run")
     train.set_defaults(run_command=_train)
 
     traverse = _run_command(commands, "traverse", _traverse, "a grid of pictures per latent unit")

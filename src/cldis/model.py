@@ -108,7 +108,7 @@ class Model:
         """
         z = self._check_codes(z)
         if x_T is None:
-            x_T = self.random_x_T(len(z), seed)
+            x_T = self.random_start(len(z), seed)
         self._check_images(x_T)
         _same_length(x_T, z)
         solver = sampling.fast if fast else sampling.ddim
@@ -163,7 +163,7 @@ class Model:
             change[unit] += amount * self.unit_std[unit]
         return change
 
-    def random_x_T(self, n: int, seed: int = 0) -> Tensor:
+    def random_start(self, n: int, seed: int = 0) -> Tensor:
         """Standard normal [n, 3, H, W]."""
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(n, 3, self.resolution, self.resolution, generator=generator)
@@ -205,9 +205,7 @@ class Model:
     def _check_images(self, images: Tensor) -> None:
         expected = (3, self.resolution, self.resolution)
         if images.dim() != 4 or tuple(images.shape[1:]) != expected:
-            raise ValueError(
-                f"images have shape {tuple(images.shape)}; expected (n, {', '.join(map(str, expected))})"
-            )
+            raise ValueError(f"images have shape {tuple(images.shape)}; expected (n, *{expected})")
         if not torch.is_floating_point(images):
             raise ValueError(f"images are {images.dtype}; expected floats in [-1, 1]")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -36,7 +37,7 @@ def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool
             for start in range(0, len(source), ROWS):
                 indices = np.arange(start, min(start + ROWS, len(source)))
                 codes = model.encode(to_model(source.batch(indices)))
-                data = {"path": [source.label(int(index)) for index in indices]}
+                data: dict[str, Any] = {"path": [source.label(int(index)) for index in indices]}
                 for name, q in (("sem", codes.sem), ("disen", codes.disen)):
                     mean, scale = (q.mean, q.scale) if q else (None, None)
                     for part, value in (("mean", mean), ("scale", scale)):

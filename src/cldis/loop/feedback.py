@@ -171,7 +171,7 @@ class Information(Feedback):
     def differences(
         self, denoise: Denoise, x0: Tensor, z: Tensor, noise: Tensor, uniform: Tensor
     ) -> Tensor:
-        """Per bin, the sum of SNR (|x0 - x0_hat(x_t)|^2 - |x0 - x0_hat(x_t, z)|^2) and the count."""
+        """Per bin: sum of SNR (|x0 - x0_hat(x_t)|^2 - |x0 - x0_hat(x_t, z)|^2), and the count."""
         bins = self.config.bins
         t = self.process.nearest_t(self.low + (self.high - self.low) * uniform)
         x_t = self.process.add_noise(x0, t, noise)

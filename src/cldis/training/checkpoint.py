@@ -42,15 +42,15 @@ def write_checkpoint(
         write_bytes(temporary / "ema.safetensors", save(_plain(ema)))
         write_bytes(temporary / "optimizer.safetensors", save(_plain(optimizer)))
         write_json(temporary / "state.json", {**state, "images": images})
-        if final.exists():  # the same step again, after a resume: same content
-            shutil.rmtree(final)
+        if final.exists():  # left incomplete, or the same step again: same content
+            _discard(final)
         os.replace(temporary, final)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     sync_directory(folder)
     for old in checkpoints(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        _discard(old)
     return final
 
 
@@ -63,10 +63,13 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
+    """Remove what a killed process left half-written or half-removed."""
     if folder.is_dir():
         for path in folder.glob(".*.tmp"):
-            shutil.rmtree(path, ignore_errors=True)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -126,6 +129,14 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     state = read_json(checkpoint / "state.json")
     assert isinstance(state, dict)
     return state
+
+
+def _discard(checkpoint: Path) -> None:
+    """Remove a folder so that it is whole or gone: renamed first, and then `clean` knows it."""
+    doomed = checkpoint.with_name(f".{checkpoint.name}.{os.getpid()}.old.tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    os.replace(checkpoint, doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
@@ -34,7 +36,7 @@ HEALTH_IMAGES = 128
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer finite."""
+    """The loss, a gradient, the feedback or a code is no longer finite."""
 
 
 class Trainer:
@@ -53,7 +55,7 @@ class Trainer:
             )
         self.rows = config.training.batch // parts
         train, heldout = split(len(source))
-        self.heldout = heldout[:HEALTH_IMAGES]
+        self.heldout = np.random.default_rng(0).permutation(heldout)[:HEALTH_IMAGES]
         self.order = DataOrder(train, config.training.batch, config.training.seed)
 
         torch.manual_seed(config.training.seed)
@@ -65,16 +67,18 @@ class Trainer:
         )
         self.feedback = build_feedback(config.feedback, config.loop.arm, model.process)
         self.images = 0
-        if config.training.start_from:
+        if config.training.start_from and run.latest() is None:
             load_starter(config.training.start_from, model, self.averaged, self.feedback)
         self.raw = model
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
-        self.stop = False
+        self.asked = False  # by a signal, in this process
+        self.stop = False  # agreed by all processes
 
     def resume(self) -> None:
         """Load the newest checkpoint, if there is one."""
-        checkpoint.clean(self.run.checkpoints)
+        for folder in (self.run.path, self.run.checkpoints, self.run.samples):
+            checkpoint.clean(folder)
         path = self.run.latest()
         if path is None:
             return
@@ -92,36 +96,41 @@ class Trainer:
         """Train to `training.images`; False when interrupted (the state is saved).
 
         Raises:
-            Diverged: the loss became NaN or infinite; the last checkpoint is good.
+            Diverged: the loss, a gradient or the feedback became NaN or infinite; the last
+                checkpoint is good.
             OSError: a checkpoint could not be written; earlier ones are good.
         """
         total, batch = self.config.training.images, self.config.training.batch
         steps = math.ceil(total / batch)
         main = self.accelerator.is_main_process
         self.log = MetricsLog(self.run.metrics, self.images) if main else None
+        try:
+            with Interrupts(self.ask_to_stop), self.bar(steps * batch) as bar:
+                self.loop(steps, bar)
+        finally:
+            if self.log is not None:
+                self.log.close()
+        return self.images >= total
+
+    def loop(self, steps: int, bar: tqdm) -> None:
+        """The steps that are left. The checkpoint comes last: it vouches for log and samples."""
+        every, batch = self.config.training, self.config.training.batch
         meter = Meter()
-        with Interrupts(self.ask_to_stop), self.bar(steps * batch) as bar:
-            for step in range(self.images // batch, steps):
-                terms = self.step(step)
-                self.images = (step + 1) * batch
-                meter.add(terms, batch)
-                bar.update(batch)
-                if self.crossed(self.config.training.log_every):
-                    self.write("train", meter.take())
-                    bar.set_postfix_str(meter.words)
-                if (
-                    self.stop
-                    or step + 1 == steps
-                    or self.crossed(self.config.training.checkpoint_every)
-                ):
-                    self.save()
-                if self.crossed(self.config.training.sample_every) or step + 1 == steps:
-                    self.look(bar)
-                if self.stop:
-                    break
-        if self.log is not None:
-            self.log.close()
-        return not self.stop
+        for step in range(self.images // batch, steps):
+            terms = self.step(step)
+            self.images = (step + 1) * batch
+            last = step + 1 == steps
+            meter.add(terms, batch)
+            bar.update(batch)
+            if last or self.crossed(every.log_every):
+                self.write("train", meter.take())
+                bar.set_postfix_str(meter.words)
+            if last or self.crossed(every.sample_every):
+                self.look(bar)
+            if last or self.stop or self.crossed(every.checkpoint_every):
+                self.save()
+            if self.stop:
+                break
 
     def step(self, step: int) -> dict[str, float]:
         """One optimiser step over the global batch: the two updates of the closed loop, then C."""
@@ -155,9 +164,9 @@ class Trainer:
                 sums = out.signal if sums is None else sums + out.signal
         self.ema.update_parameters(self.raw)
         means, sums = self.reduce(terms, sums)
-        if not math.isfinite(means["loss"]):
-            raise Diverged(self.diverged_words())
         self.feedback.update(sums, self.images + config.training.batch, config.training.batch)
+        if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
+            raise Diverged(self.diverged_words())
         return {
             **means,
             "capacity": self.feedback.capacity,
@@ -181,7 +190,7 @@ class Trainer:
         head = [
             terms[name] / (1 if name.endswith("gradient_norm") else accumulate) for name in names
         ]
-        flag = head[0].new_tensor(float(self.stop))
+        flag = head[0].new_tensor(float(self.asked))
         tail = sums.float() if sums is not None else flag.new_zeros(1)
         message = torch.cat([torch.stack([*head, flag]), tail])
         processes = self.accelerator.num_processes
@@ -193,8 +202,15 @@ class Trainer:
         return means, values[len(names) + 1 :]
 
     def save(self) -> None:
-        """Write a checkpoint (main process)."""
+        """Write a checkpoint (main process).
+
+        Raises:
+            Diverged: the averaged weights give codes that are not finite; nothing is written.
+        """
         if self.accelerator.is_main_process:
+            units = unit_statistics(self.averaged, self.source)
+            if not all(map(math.isfinite, [*units["mean"], *units["std"]])):
+                raise Diverged(self.diverged_words())
             checkpoint.write_checkpoint(
                 self.run.checkpoints,
                 self.images,
@@ -204,7 +220,7 @@ class Trainer:
                 {
                     "averaged": int(self.ema.n_averaged),
                     "feedback": self.feedback.state(),
-                    "units": unit_statistics(self.averaged, self.source),
+                    "units": units,
                 },
                 self.config.training.keep,
             )
@@ -247,7 +263,8 @@ class Trainer:
         return getattr(self.optimizer, "optimizer", self.optimizer)
 
     def ask_to_stop(self) -> None:
-        self.stop = True
+        """Save and stop after this step, in every process."""
+        self.asked = True
 
     def bar(self, total: int) -> tqdm:
         hidden = self.quiet or not self.accelerator.is_main_process
@@ -318,6 +335,7 @@ def accelerator(config: Config) -> Accelerator:
     Raises:
         RuntimeError: the launcher started several processes that do not see each other.
     """
+    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     made = Accelerator(
         cpu=not torch.cuda.is_available(),
         mixed_precision=config.training.precision,

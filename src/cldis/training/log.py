@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from cldis.io import write_text
+
 
 class MetricsLog:
     """Appends to `metrics.jsonl`; lines after the resumed checkpoint are dropped."""
@@ -15,7 +17,7 @@ class MetricsLog:
         self.path = path
         kept = [line for line in read_metrics(path) if line["images"] <= resume_at]
         text = "".join(json.dumps(line) + "\n" for line in kept)
-        path.write_text(text if resume_at else "", encoding="utf-8")
+        write_text(path, text if resume_at else "")
         self.board = _board(path.parent / "tensorboard", resume_at)
 
     def write(self, kind: str, images: int, values: dict[str, Any]) -> None:

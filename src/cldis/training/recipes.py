@@ -35,7 +35,7 @@ ARMS32 = (
     "model.attention=[]",
     "distillation.warmup=10000",
     "feedback.warmup=10000",
-    "training.images=192000",
+    "training.images=128000",
 )
 DIFFAE64 = (
     "model.units=512",

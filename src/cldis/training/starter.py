@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cldis.io import read_json
 from cldis.loop.closed_loop import ClosedLoop
@@ -24,12 +25,14 @@ def load_starter(origin: str, model: ClosedLoop, ema: ClosedLoop, feedback: Feed
         ValueError: unknown starter, no checkpoint in the run, or other sizes.
     """
     if origin.startswith(PREFIX):
-        path = FOLDER / origin.removeprefix(PREFIX)
-        if not path.is_dir():
+        name = origin.removeprefix(PREFIX)
+        if name not in starters():
+            known = ", ".join(PREFIX + other for other in starters()) or "none"
             raise ValueError(
-                f"training.start_from {origin!r} is unknown; packaged starters: "
-                f"{', '.join(PREFIX + name for name in starters())}"
+                f"training.start_from {origin!r} is unknown; packaged starters: {known}; or give "
+                f"a run folder"
             )
+        path = FOLDER / name
         tensors, state = load_tensors(path / "ema.safetensors"), read_json(path / "state.json")
     else:
         checkpoint = RunFolder.open(origin).latest()
@@ -39,8 +42,13 @@ def load_starter(origin: str, model: ClosedLoop, ema: ClosedLoop, feedback: Feed
     load_into(model, tensors, origin)
     load_into(ema, tensors, origin)
     saved = state["feedback"]
-    if set(saved) == set(feedback.state()):
+    if _shape(saved) == _shape(feedback.state()):
         feedback.load_state(saved)
+
+
+def _shape(state: dict[str, Any]) -> dict[str, int]:
+    """Names and lengths: another kind of feedback, or other bins, starts afresh."""
+    return {name: len(value) if isinstance(value, list) else 1 for name, value in state.items()}
 
 
 def starters() -> list[str]:
