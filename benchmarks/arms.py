@@ -1,6 +1,6 @@
 """The first comparison of the four arms on rooms at 32 px.
 
-    python benchmarks/arms.py --runs runs/arms --seeds 0 1 [--images 128000] [--arms diffae ...]
+    python benchmarks/arms.py --runs runs/arms --seeds 0 1 [--images 64000] [--arms diffae ...]
 
 Trains every (arm, seed) that has no JSON in results/arms32/ yet, one after another in this
 process, scores both codes with a simple probe, and writes one JSON per run. Interrupt and start
@@ -46,7 +46,7 @@ def main() -> None:
     options.add_argument("--runs", type=Path, default=Path("runs/arms"))
     options.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     options.add_argument("--arms", nargs="+", choices=SETTINGS, default=ARMS)
-    options.add_argument("--images", type=int, default=128_000)
+    options.add_argument("--images", type=int, default=64_000)
     options.add_argument("--table", action="store_true")
     chosen = options.parse_args()
     if chosen.table:

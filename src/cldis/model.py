@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,6 +57,8 @@ class Model:
         device: str | torch.device = "cpu",
         batch: int = 64,
     ) -> None:
+        if batch < 1:
+            raise ValueError(f"batch={batch} must be at least 1, the images worked on at a time")
         self.device, self.batch = torch.device(device), batch
         self.loop = loop.eval().requires_grad_(False).to(self.device)
         self.unit_mean, self.unit_std = unit_mean, unit_std  # [d] each
@@ -147,6 +151,11 @@ class Model:
         self, z: Tensor, x_T: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS
     ) -> Tensor:
         """As `traverse`, from codes and x_T that were inverted before."""
+        z = self._check_codes(z)
+        self._check_images(x_T)
+        _same_length(x_T, z)
+        if not len(amounts):
+            return torch.zeros(len(z), 0, 3, self.resolution, self.resolution)
         moved = torch.stack([z + self.shift({unit: amount}) for amount in amounts], dim=1)
         starts = x_T[:, None].expand(-1, len(amounts), -1, -1, -1)
         flat = self.decode(moved.flatten(0, 1), starts.flatten(0, 1), steps)
@@ -156,11 +165,9 @@ class Model:
         """The change of z [d] for shifts in standard deviations."""
         change = torch.zeros(self.units)
         for unit, amount in shifts.items():
-            if not 0 <= unit < self.units:
-                raise ValueError(f"unit {unit} does not exist; units are 0..{self.units - 1}")
-            if not abs(amount) < float("inf"):
-                raise ValueError(f"shift {amount} of unit {unit} is not a finite number")
-            change[unit] += amount * self.unit_std[unit]
+            if not isinstance(unit, Integral) or not 0 <= unit < self.units:
+                raise ValueError(f"unit {unit!r} does not exist; units are 0..{self.units - 1}")
+            change[int(unit)] += _finite(amount, unit) * self.unit_std[unit]
         return change
 
     def random_start(self, n: int, seed: int = 0) -> Tensor:
@@ -196,7 +203,7 @@ class Model:
             function(*(part.to(self.device) for part in parts)).cpu()
             for parts in self._batches(*tensors)
         ]
-        return torch.cat(done) if done else tensors[0].new_zeros(tensors[0].shape)
+        return torch.cat(done) if done else torch.zeros(tensors[0].shape)
 
     def _batches(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
         for start in range(0, len(tensors[0]), self.batch):
@@ -208,11 +215,17 @@ class Model:
             raise ValueError(f"images have shape {tuple(images.shape)}; expected (n, *{expected})")
         if not torch.is_floating_point(images):
             raise ValueError(f"images are {images.dtype}; expected floats in [-1, 1]")
+        if not bool(torch.isfinite(images).all()):
+            raise ValueError("images hold NaN or infinity; expected floats in [-1, 1]")
 
     def _check_codes(self, z: Tensor) -> Tensor:
         if z.dim() != 2 or z.shape[1] != self.units:
             raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.units})")
-        return z
+        if not torch.is_floating_point(z):
+            raise ValueError(f"codes are {z.dtype}; expected floats, as `encode` gives them")
+        if not bool(torch.isfinite(z).all()):
+            raise ValueError("codes hold NaN or infinity; expected finite floats")
+        return z.float().cpu()
 
 
 def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -> Model:
@@ -236,3 +249,13 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
 def _same_length(images: Tensor, z: Tensor) -> None:
     if len(images) != len(z):
         raise ValueError(f"{len(images)} images but {len(z)} codes; give one code per image")
+
+
+def _finite(amount: Any, unit: Any) -> float:
+    try:
+        value = float(amount)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise ValueError(f"shift {amount!r} of unit {unit} is not a finite number")
+    return value

@@ -2,13 +2,19 @@
 
 All functions have one signature: a network that predicts (x_t, t) -> prediction with z_sem
 already bound, the noise process, a start, and a number of steps. Images are [n, 3, H, W].
-The ODE ends at the lowest noise level of training (sigma about .01 of a range of 2, invisible),
-where decoding and inversion are each other's inverse; beyond it there is no way back.
+
+DDIM runs from T-1 to the lowest noise level, `END`, on a quadratic ladder (Song et al. 2021). An
+image counts as a point at that level: sigma .02 of a range of 2 is under 3 of 256 grey levels, and
+what the network cannot explain of a photo enters x_T divided by it. Below, or on an even ladder,
+x_T leaves the range the network knows and the inversion converges slowly: an undertrained model
+reconstructed with SSIM .89 on an even ladder down to sigma .01, with .999 on this one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +22,8 @@ from torch import Tensor
 from .process import NoiseProcess, scheduler_options
 
 Predict = Callable[[Tensor, Tensor], Tensor]
+
+END = 0.02  # sigma at which decoding ends and inversion starts
 
 
 def predicted_noise(predict: Predict, process: NoiseProcess, x_t: Tensor, t: int) -> Tensor:
@@ -29,14 +37,19 @@ def predicted_noise(predict: Predict, process: NoiseProcess, x_t: Tensor, t: int
 
 
 def ddim(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Tensor:
-    """DDIM with eta = 0 (Song et al. 2021), x_T -> x0."""
+    """DDIM with eta = 0 (Song et al. 2021), x_T -> x0.
+
+    Raises:
+        ValueError: steps is no integer in 1..T.
+    """
     from diffusers import DDIMScheduler
 
-    scheduler = DDIMScheduler(**_noise_options(process), set_alpha_to_one=False, clip_sample=False)
-    scheduler.set_timesteps(_checked(steps, process))
+    levels = ladder(process, steps)
+    scheduler = DDIMScheduler(**_ladder_options(process, levels))
+    scheduler.set_timesteps(len(levels))
     x = x_T
-    for t in scheduler.timesteps.tolist():
-        x = scheduler.step(predicted_noise(predict, process, x, t), t, x).prev_sample
+    for index, t in reversed(_rungs(levels)):
+        x = scheduler.step(predicted_noise(predict, process, x, t), index, x).prev_sample
     return x
 
 
@@ -48,28 +61,35 @@ def invert(
     Plain DDIM inversion asks the network at the previous point of the path. Each refinement asks
     it again at the point just found, a fixed-point iteration towards the exact inverse of `ddim`
     with the same `steps`.
+
+    Raises:
+        ValueError: steps is no integer in 1..T.
     """
     from diffusers import DDIMInverseScheduler
 
-    scheduler = DDIMInverseScheduler(
-        **_noise_options(process), set_alpha_to_one=False, clip_sample=False
-    )
-    scheduler.set_timesteps(_checked(steps, process))
+    levels = ladder(process, steps)
+    scheduler = DDIMInverseScheduler(**_ladder_options(process, levels))
+    scheduler.set_timesteps(len(levels))
     x = x0
-    for t in scheduler.timesteps.tolist():
+    for index, t in _rungs(levels):
         estimate = x
         for _ in range(1 + refinements):
             noise = predicted_noise(predict, process, estimate, t)
-            estimate = scheduler.step(noise, t, x).prev_sample
+            estimate = scheduler.step(noise, index, x).prev_sample
         x = estimate
     return x
 
 
 def fast(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Tensor:
-    """DPM-Solver++(2M) (Lu et al. 2022): good pictures in about 10 steps, for previews."""
+    """DPM-Solver++(2M) (Lu et al. 2022): good pictures in about 10 steps, for previews.
+
+    Raises:
+        ValueError: steps is no integer in 1..T.
+    """
     from diffusers import DPMSolverMultistepScheduler
 
-    scheduler = DPMSolverMultistepScheduler(**_noise_options(process))
+    options = {**scheduler_options(process.config), "prediction_type": "epsilon"}
+    scheduler = DPMSolverMultistepScheduler(**options)
     scheduler.set_timesteps(_checked(steps, process))
     x = x_T
     for t in scheduler.timesteps.tolist():
@@ -77,13 +97,40 @@ def fast(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Te
     return x
 
 
-def _noise_options(process: NoiseProcess) -> dict:
-    return {**scheduler_options(process.config), "prediction_type": "epsilon"}
+def ladder(process: NoiseProcess, steps: int) -> list[int]:
+    """Rising timesteps from `END` to T-1, dense at low noise: `steps` + 1 of them.
+
+    Where rounding would repeat one there are fewer.
+    """
+    last = len(process.alpha_bar) - 1
+    below = (1 - process.alpha_bar).sqrt() < END
+    first = min(int(below.sum()), last - 1)
+    place = torch.linspace(0, 1, _checked(steps, process) + 1, dtype=torch.float64)
+    return (first + (last - first) * place**2).round().long().unique().tolist()
+
+
+def _rungs(levels: list[int]) -> list[tuple[int, int]]:
+    """Place on the ladder and timestep of every level that the network is asked at."""
+    return list(enumerate(levels))[1:]
+
+
+def _ladder_options(process: NoiseProcess, levels: list[int]) -> dict[str, Any]:
+    """A `diffusers` scheduler whose timesteps are places on the ladder."""
+    alpha_bar = process.alpha_bar[levels].double().cpu()
+    before = torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
+    return {
+        "num_train_timesteps": len(levels),
+        "trained_betas": (1 - alpha_bar / before).tolist(),
+        "prediction_type": "epsilon",
+        "set_alpha_to_one": False,
+        "clip_sample": False,
+    }
 
 
 def _checked(steps: int, process: NoiseProcess) -> int:
-    if not 1 <= steps <= process.config.steps:
+    if not isinstance(steps, Integral) or not 1 <= steps <= process.config.steps:
         raise ValueError(
-            f"steps={steps} must lie in 1..{process.config.steps}, the trained number of steps"
+            f"steps={steps!r} must be an integer in 1..{process.config.steps}, the trained number "
+            f"of steps"
         )
     return steps

@@ -52,7 +52,12 @@ class Feedback(ABC):
         """Where C should go, in nats, after `batch` more images."""
 
     def update(self, sums: Tensor, images: int, batch: int) -> None:
-        """Move C towards the target; `images` were seen in all, `batch` of them just now."""
+        """Move C towards the target; `images` were seen in all, `batch` of them just now.
+
+        Sums that are not finite are left out: C and the averages stay as they were.
+        """
+        if not bool(torch.isfinite(sums).all()):
+            return
         self.signal = self.target(sums, batch)
         if images <= self.config.warmup:
             return
@@ -149,11 +154,12 @@ class Information(Feedback):
     def __init__(self, config: FeedbackConfig, process: NoiseProcess) -> None:
         super().__init__(config)
         self.process = process
-        low = float(process.log_snr(torch.tensor([len(process.alpha_bar) - 1]))[0])
-        if config.log_snr_max <= low:
+        ends = torch.tensor([len(process.alpha_bar) - 1, 0], device=process.alpha_bar.device)
+        low, top = process.log_snr(ends).tolist()
+        if not low < config.log_snr_max <= top:
             raise ValueError(
-                f"feedback.log_snr_max {config.log_snr_max} must be above {low:.2f}, the "
-                f"log-SNR at T; 1.0 suits most images"
+                f"feedback.log_snr_max {config.log_snr_max} must be above {low:.2f} and at most "
+                f"{top:.2f}, the log-SNR at T and at 1; 1.0 suits most images"
             )
         self.low, self.high = low, config.log_snr_max
         self.totals = [0.0] * config.bins
@@ -205,9 +211,14 @@ class Information(Feedback):
         return 0.5 * width * sum(means)
 
     def state(self) -> dict[str, Any]:
-        return {**super().state(), "totals": self.totals, "counts": self.counts}
+        return {**super().state(), "totals": list(self.totals), "counts": list(self.counts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
+        if len(state["totals"]) != self.config.bins:
+            raise ValueError(
+                f"the saved feedback has {len(state['totals'])} bins but feedback.bins is "
+                f"{self.config.bins}; use feedback.bins={len(state['totals'])}"
+            )
         super().load_state(state)
         self.totals = [float(value) for value in state["totals"]]
         self.counts = [float(value) for value in state["counts"]]

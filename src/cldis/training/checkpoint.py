@@ -126,8 +126,15 @@ def load_optimizer(
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
-    state = read_json(checkpoint / "state.json")
-    assert isinstance(state, dict)
+    """What a checkpoint holds beside tensors.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = checkpoint / "state.json"
+    state = read_json(path)
+    if not isinstance(state, dict) or not {"images", "averaged", "feedback"} <= set(state):
+        raise ValueError(f"{path} lacks its entries; restore it or use an older checkpoint")
     return state
 
 

@@ -77,8 +77,9 @@ class Trainer:
 
     def resume(self) -> None:
         """Load the newest checkpoint, if there is one."""
-        for folder in (self.run.path, self.run.checkpoints, self.run.samples):
-            checkpoint.clean(folder)
+        if self.accelerator.is_main_process:
+            for folder in (self.run.path, self.run.checkpoints, self.run.samples):
+                checkpoint.clean(folder)
         path = self.run.latest()
         if path is None:
             return

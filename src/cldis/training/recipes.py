@@ -23,11 +23,14 @@ class Recipe:
         return base.with_overrides(self.overrides)
 
 
-STARTER64 = (
+ROOMS32 = (
+    "model.resolution=32",
+    "model.width=32",
+    "model.attention=[]",
     "distillation.warmup=10000",
-    "distillation.release=200000",
+    "distillation.release=100000",
     "feedback.warmup=10000",
-    "training.images=800000",
+    "training.images=600000",
 )
 ARMS32 = (
     "model.resolution=32",
@@ -35,7 +38,7 @@ ARMS32 = (
     "model.attention=[]",
     "distillation.warmup=10000",
     "feedback.warmup=10000",
-    "training.images=128000",
+    "training.images=64000",
 )
 DIFFAE64 = (
     "model.units=512",
@@ -79,26 +82,27 @@ TINY = (
 
 RECIPES = {
     "cpu64": Recipe((), "own photos at 64 px on a small machine", "about 1 hour on one CPU core"),
+    "rooms32": Recipe(
+        ROOMS32,
+        "closed loop on rooms at 32 px from scratch: how the packaged starter rooms32 was made",
+        "about 40 minutes on one CPU core",
+    ),
     "demo": Recipe(
         (
+            *ROOMS32,
             "distillation.weight=0",
             "feedback.warmup=0",
             "training.learning_rate=2e-4",
-            "training.images=32000",
-            "training.start_from=starter:rooms64",
+            "training.images=64000",
+            "training.start_from=starter:rooms32",
         ),
-        "`make demo`: goes on from a packaged starter that recipe starter64 trained on rooms",
-        "about 8 minutes on two CPU cores",
-    ),
-    "starter64": Recipe(
-        STARTER64,
-        "how the packaged starter rooms64 was made: closed loop on rooms at 64 px",
-        "about 2 hours on one CPU core",
+        "`make demo`: goes on from the packaged starter that recipe rooms32 trained",
+        "about 5 minutes on two CPU cores",
     ),
     "arms32": Recipe(
         ARMS32,
         "the ablation of the four arms at 32 px (set loop.arm)",
-        "about 10 minutes on one CPU core",
+        "about 4 minutes on one CPU core",
     ),
     "diffae64": Recipe(
         DIFFAE64,

@@ -100,7 +100,10 @@ class RunFolder:
                 f"{path} has run format {found!r}, this version reads up to {FORMAT}; "
                 f"upgrade with `pip install -U cldis`"
             )
-        return cls(path, Config.from_dict(read_json(path / "config.json")), about)
+        config = read_json(path / "config.json")
+        if not isinstance(config, dict):
+            raise ValueError(f"{path / 'config.json'} holds no settings; restore it or start again")
+        return cls(path, Config.from_dict(config), about)
 
 
 def versions() -> dict[str, str]:
