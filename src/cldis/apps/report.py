@@ -76,7 +76,7 @@ def gather(
         "format": FORMAT,
         "arm": run.config.loop.arm,
         "images_seen": 0,
-        "steps": measure.STEPS,
+        "steps": min(measure.STEPS, run.config.diffusion.steps),
         "data_missing": missing,
         "data_differs": source is not None
         and source.fingerprint != run.about["data"]["fingerprint"],
@@ -108,7 +108,7 @@ def look(
     bar: Any,
 ) -> None:
     """Draw with the model; fills `numbers` and `pictures`."""
-    images = None
+    images, steps = None, numbers["steps"]
     if source is not None:
         chosen = measure.held_out(source, measure.IMAGES)
         images = to_model(source.batch(chosen))
@@ -116,12 +116,12 @@ def look(
         if numbers["health"] is None:
             numbers["health"] = measure.measure_health(model, source)
     began = time.perf_counter()
-    begin = measure.start(model, images)
+    begin = measure.start(model, images, steps)
     units = measure.affordable(model, time.perf_counter() - began)
     bar.total = len(units) + 4
     bar.update()
     first = begin.rows(slice(measure.ROWS))
-    found = measure.traversals(model, first, units, tick=bar.update)
+    found = measure.traversals(model, first, units, steps, tick=bar.update)
     pictures.traversals = found
     std, mean = model.unit_std.tolist(), model.unit_mean.tolist()
     change = {item.unit: item.change for item in found}
@@ -131,14 +131,14 @@ def look(
     ]
     if images is not None:
         pictures.originals = images
-        pictures.reconstructions = measure.reconstructions(model, begin)
+        pictures.reconstructions = measure.reconstructions(model, begin, steps)
         numbers["reconstruction"] = {
             item.key: {"ssim": item.ssim, "psnr": item.psnr} for item in pictures.reconstructions
         }
         bar.update()
         strongest = [item.unit for item in found[: measure.EDITED_UNITS]]
         others = begin.rows(slice(-measure.ROWS, None))
-        pictures.edits = measure.edits(model, others, strongest)
+        pictures.edits = measure.edits(model, others, strongest, steps)
         bar.update()
 
 

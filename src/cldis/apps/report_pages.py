@@ -95,7 +95,10 @@ def verdict(run: RunFolder, numbers: dict[str, Any]) -> str:
     if not numbers["images_seen"] and health is None:
         return "Nothing can be said yet: this run has no checkpoint and no measurement of health."
     if health is None:
-        return "Health was not measured yet: training looks at the codes with every sample grid."
+        return (
+            "Health was not measured: it takes two held-out images, and training looks at them "
+            "with every sample grid."
+        )
     if health.get("warnings"):
         return " ".join(health["warnings"])
     units = run.config.model.units

@@ -116,7 +116,9 @@ class ClosedLoop(nn.Module):
         q = self.semantic(x)
         z = q.sample(draws.z_noise) if self.config.model.gaussian else q.mean
         if z.requires_grad:
-            z.register_hook(lambda g: out.terms.update(z_gradient=g.detach().norm(dim=1).mean()))
+            # The hook may hold the terms, not `out`: out.loss holds the graph that holds the hook.
+            terms = out.terms
+            z.register_hook(lambda g: terms.update(z_gradient=g.detach().norm(dim=1).mean()))
         x_t = self.process.add_noise(x, draws.t, draws.noise)
         prediction = self.denoiser(x_t, draws.t, z, draws.drop)
         l_diff = F.mse_loss(prediction.float(), self.process.target(x, draws.t, draws.noise))

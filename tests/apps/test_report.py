@@ -1,0 +1,314 @@
+"""The report: every arm, every missing piece, one file that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cldis.apps import report_measure as measure
+from cldis.apps import report_pages as pages
+from cldis.apps import report_plots as plots
+from cldis.apps.report import finite, write_report
+from cldis.config import Config
+from cldis.data import open_data
+from cldis.model import load
+from cldis.training import engine
+from cldis.training.run import RunFolder
+
+SECTIONS = "verdict traversals reconstructions edits curves health factors samples about".split()
+TINY = (
+    "model.resolution=16 model.units=4 model.width=8 model.encoder_width=8 model.vae_width=8 "
+    "model.embed=8 model.attention=[] training.batch=16 training.images=64 training.log_every=16 "
+    "training.sample_every=32 training.checkpoint_every=64 training.precision=no "
+    "distillation.warmup=16 feedback.warmup=16 diffusion.steps=12"
+).split()
+ARMS = ("closed", "open", "diffae", "vae")
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page, as far as these tests ask."""
+
+    VOID = {"meta", "link", "img", "br"}
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.images: list[dict[str, str | None]] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.images.append(found)
+        self.links += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "action")]
+        self.ids += [v or "" for k, v in attrs if k == "id"]
+        if tag == "html":
+            assert found["lang"] == "en"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words += data
+
+
+def check(path: Path) -> tuple[Page, dict[str, Any]]:
+    """The page and its numbers, after what must hold for every report."""
+    text = path.read_text("utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert set(SECTIONS) <= set(page.ids) and len(set(page.ids)) == len(page.ids)
+    assert "http://" not in text and "https://" not in text and "@import" not in text
+    assert "url(" not in text and "script" not in page.tags
+    for link in page.links:
+        assert link.startswith("data:") or link[0] == "#" and link[1:] in page.ids, link[:80]
+    for image in page.images:
+        assert image["alt"] and len(image["alt"]) > 10
+        assert (image["src"] or "").startswith("data:image/")
+        assert int(image["width"] or 0) > 0 and int(image["height"] or 0) > 0
+    numbers = json.loads((path.parent / "report.json").read_text("utf-8"))
+    assert all(math.isfinite(value) for value in floats(numbers))
+    assert list(path.parent.glob(".*.tmp")) == []
+    return page, numbers
+
+
+def floats(value: Any) -> Iterator[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from floats(item)
+    elif isinstance(value, int | float):
+        yield float(value)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of few unlabelled images, one of them broken."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for index in range(24):
+        coarse = Image.fromarray(random.integers(0, 255, (4, 4, 3), dtype=np.uint8))
+        coarse.resize((40, 30), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> dict[str, RunFolder]:
+    """A tiny run per arm: `closed` on a folder of photos, the others on rooms."""
+    runs = {}
+    for arm in ARMS:
+        data = str(photos) if arm == "closed" else "rooms"
+        source = (
+            open_data(data, 16, tmp_path_factory.mktemp("cache"))
+            if arm == "closed"
+            else open_data(data, 32)
+        )
+        config = Config().with_overrides(
+            [*TINY, f"loop.arm={arm}", f"model.resolution={source.resolution}"]
+        )
+        run = RunFolder.create(tmp_path_factory.mktemp(arm) / "run", config, source, data)
+        engine.train(run, source, resume=False, quiet=True)
+        runs[arm] = run
+    return runs
+
+
+def copy(run: RunFolder, to: Path) -> RunFolder:
+    shutil.copytree(run.path, to)
+    return RunFolder.open(to)
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_has_a_whole_report(trained: dict[str, RunFolder], arm: str) -> None:
+    run = trained[arm]
+    path = write_report(
+        run, open_data(run.about["data"]["source"], run.config.model.resolution), probe_images=60
+    )
+    assert path == run.path / "report.html"
+    page, numbers = check(path)
+
+    expected = {"closed": {"inverted", "random", "vae"}, "vae": {"vae"}}
+    expected |= {"open": expected["closed"], "diffae": {"inverted", "random"}}
+    assert set(numbers["reconstruction"]) == expected[arm]
+    for scores in numbers["reconstruction"].values():
+        assert -1 <= scores["ssim"] <= 1 and scores["psnr"] > 0
+    if "inverted" in expected[arm]:
+        found = numbers["reconstruction"]
+        assert found["inverted"]["psnr"] > found["random"]["psnr"] + 3
+    assert [unit["unit"] for unit in numbers["units"]] == [0, 1, 2, 3]
+    assert all(unit["change"] >= 0 and unit["std"] >= 0 for unit in numbers["units"])
+    assert numbers["images_seen"] == 64 and numbers["steps"] == 12
+
+    # pictures: a grid per unit, a strip per way to draw and the originals, three edits, curves,
+    # and the sample grid
+    grids = 4 + 1 + len(expected[arm]) + 3 + 1
+    vectors = [image for image in page.images if "svg" in (image["src"] or "")[:20]]
+    assert len(page.images) == grids + len(vectors)
+    assert len(vectors) == {"closed": 6, "open": 8, "diffae": 4, "vae": 4}[arm]
+
+    if arm == "closed":
+        assert "have no labels" in page.words and "factors" not in numbers
+        assert "listed with reasons in skipped.tsv" in page.words
+        assert numbers["health"] is None and "two held-out images" in page.words  # 1 of 24
+    else:
+        codes = {"open": {"z_sem", "z_disen"}, "diffae": {"z_sem"}, "vae": {"z_disen"}}
+        assert set(numbers["factors"]) == codes[arm]
+        for probe in numbers["factors"].values():
+            assert probe["estimator"] in page.words
+            assert np.shape(probe["importance"]) == (4, 6)
+    assert run.config.recipe in page.words and "loop" in page.words
+
+
+def test_the_same_run_gives_the_same_report(trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    run = copy(trained["vae"], tmp_path / "run")
+    first = write_report(run, probe_images=60).read_text("utf-8")
+    assert write_report(run, probe_images=60).read_text("utf-8") == first
+
+
+def test_data_that_is_gone(trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    run = copy(trained["closed"], tmp_path / "run")
+    about = {**run.about, "data": {**run.about["data"], "source": str(tmp_path / "gone")}}
+    page, numbers = check(write_report(dataclasses.replace(run, about=about)))
+    assert "not there any more" in page.words and "made-up codes" in page.words
+    assert "gone" in numbers["data_missing"]
+    assert "reconstruction" not in numbers and len(numbers["units"]) == 4
+    assert all(unit["change"] is not None for unit in numbers["units"])
+
+
+def test_other_data_is_said_to_be_other(trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    run = copy(trained["vae"], tmp_path / "run")
+    about = {**run.about, "data": {**run.about["data"], "fingerprint": "0" * 64}}
+    page, numbers = check(write_report(dataclasses.replace(run, about=about), probe_images=60))
+    assert numbers["data_differs"] and "fingerprint differs" in page.words
+
+
+def test_a_run_without_anything_yet(trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    run = copy(trained["closed"], tmp_path / "run")
+    for name in ("checkpoints", "samples"):
+        shutil.rmtree(run.path / name)
+    run.metrics.unlink()
+    page, numbers = check(write_report(run))
+    assert page.images == [] and numbers["images_seen"] == 0
+    assert "Nothing can be said yet" in page.words and "no checkpoint" in page.words
+
+
+def test_health_is_measured_when_training_has_not(
+    trained: dict[str, RunFolder], tmp_path: Path
+) -> None:
+    run = copy(trained["diffae"], tmp_path / "run")
+    shutil.rmtree(run.samples)
+    lines = [line for line in run.metrics.read_text().splitlines() if '"health"' not in line]
+    run.metrics.write_text("\n".join(lines) + '\n{"kind": "train", "ima')  # cut off by a crash
+    page, numbers = check(write_report(run, probe_images=60))
+    assert "gap" in numbers["health"] and "for this report" in page.words
+    assert "None yet" in page.words
+
+
+def test_too_few_images_for_a_probe(trained: dict[str, RunFolder], tmp_path: Path) -> None:
+    page, numbers = check(write_report(copy(trained["vae"], tmp_path / "run"), probe_images=5))
+    assert "factors" not in numbers and "n >= 10" in page.words
+
+
+def test_images_of_another_size_are_refused(trained: dict[str, RunFolder]) -> None:
+    with pytest.raises(ValueError, match=r"32 px but .* is of 16 px"):
+        write_report(trained["closed"], open_data("rooms", 32))
+
+
+def test_changes_are_those_of_the_pictures(trained: dict[str, RunFolder]) -> None:
+    """A unit's number can be computed again from its grid, and the middle is what was inverted."""
+    model = load(trained["open"].path)
+    x = measure.to_model(open_data("rooms", 32).batch(np.arange(3)))
+    begin = measure.start(model, x, 12)
+    found = measure.traversals(model, begin, [2, 0], 12)
+    assert {item.unit for item in found} == {0, 2}
+    assert found[0].change >= found[1].change
+    for item in found:
+        middle = item.cells[:, 2]
+        torch.testing.assert_close(middle, model.decode(begin.z, begin.noise, 12))
+        torch.testing.assert_close(item.cells[:, 3], model.edit(x, {item.unit: 1.0}, 12))
+        ends = (item.cells[:, [0, 4]] - middle[:, None]).abs().mean() * 127.5
+        assert item.change == pytest.approx(float(ends), rel=1e-4)
+
+
+def test_slow_models_show_fewer_units(trained: dict[str, RunFolder]) -> None:
+    model = load(trained["vae"].path)
+    model.loop.config.model.__dict__["units"] = 100
+    model.unit_std = torch.arange(100.0)
+    assert measure.affordable(model, 1.0) == list(range(68, 100))
+    assert measure.affordable(model, 24.0) == list(range(90, 100))
+    assert measure.affordable(model, 1e6) == list(range(96, 100))
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True) | st.integers(-(10**9), 10**9))
+def test_numbers_read_well_and_are_json(value: float) -> None:
+    text = pages.number(value)
+    assert text and "e+" not in text and len(text.replace(",", "")) < 320
+    if math.isfinite(value) and abs(value) < 1e6:
+        assert float(text.replace(",", "")) == pytest.approx(value, rel=0.006, abs=1e-300)
+    json.dumps(finite({"a": [value]}), allow_nan=False)
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.sampled_from([8, 16, 100]))
+def test_pictures_keep_their_pixels_and_their_gaps_are_clear(
+    rows: int, columns: int, side: int
+) -> None:
+    cells = torch.rand(rows, columns, 3, side, side) * 2 - 1
+    found = pages.picture(cells, "A picture.")
+    kind, _, data = found["src"].partition(",")
+    assert kind == "data:image/png;base64"
+    image = Image.open(io.BytesIO(base64.b64decode(data)))
+    shown = min(side, measure.SHOWN_SIDE)
+    assert image.size == found["size"] == (columns * (shown + 2) + 2, rows * (shown + 2) + 2)
+    alpha = np.asarray(image)[..., 3]
+    assert (alpha == 255).sum() == rows * columns * shown**2 and set(np.unique(alpha)) == {0, 255}
+    if side == shown:
+        first = torch.from_numpy(np.asarray(image)[2 : 2 + side, 2 : 2 + side, :3].copy())
+        expected = ((cells[0, 0].permute(1, 2, 0) + 1) * 127.5).round()
+        torch.testing.assert_close(first.float(), expected)
+
+
+def test_curves_bear_lost_values_and_single_points() -> None:
+    lines = [{"kind": "train", "images": 64, "diffusion": None, "images_per_second": 9.0}]
+    drawn = plots.draw_all(Config(), lines)
+    assert [item.title for item in drawn] == ["Speed"]
+    text = drawn[0].svg.decode()
+    assert "currentColor" in text and "prefers-color-scheme" in text and plots.INK not in text
+    assert "from 9 to 9" in drawn[0].alt
+    assert plots.draw_all(Config(), []) == []
+
+
+def test_the_verdict_in_words() -> None:
+    run = RunFolder(Path("x"), Config(), {})
+    well = {"gap": 0.5, "sem_active_units": 3, "disen_active_units": 2, "warnings": []}
+
+    def say(health: dict[str, Any] | None) -> str:
+        return pages.verdict(run, {"health": health, "images_seen": 10})
+
+    assert say(well).startswith("Both codes are alive: ") and "50 % worse" in say(well)
+    assert say({**well, "warnings": ["A.", "B."]}) == "A. B."
+    assert say({"disen_active_units": 2, "warnings": []}).startswith("The code is alive: 2 of 16")
+    assert "not measured" in say(None)

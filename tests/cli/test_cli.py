@@ -1,0 +1,263 @@
+"""Every command end to end on tiny real data, and every mistake a person can make."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from cli.photos import write_photos
+from PIL import Image
+
+import cldis
+from cldis.cli import main, parse_shifts
+
+SMALL = [
+    "--recipe",
+    "tiny",
+    "--resolution",
+    "16",
+    *(
+        part
+        for setting in (
+            "model.units=4",
+            "training.checkpoint_every=96",
+            "training.log_every=96",
+            "training.sample_every=192",
+            "training.ema=64",
+        )
+        for part in ("--set", setting)
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    write_photos(folder / "discs", 40)
+    (folder / "discs" / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "discs"
+    assert main(["train", str(photos), "--out", str(out), *SMALL, "--images", "192"]) == 0
+    return out
+
+
+def photo(photos: Path, index: int = 0) -> str:
+    return str(photos / "discs" / f"photo_{index:03d}.png")
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must fail as a mistake of the user; returns its one line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["cldis", *arguments])
+        try:
+            code = main(arguments)
+        except SystemExit as stop:
+            code = stop.code  # type: ignore[assignment]
+    text = capsys.readouterr().err
+    assert code == 2, text
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1 and "Traceback" not in text, text
+    assert lines[0].startswith("cldis"), text
+    return lines[0]
+
+
+def test_train_writes_a_run_that_describes_itself(run: Path) -> None:
+    about = json.loads((run / "run.json").read_text())
+    assert about["data"]["images"] == 40 and about["data"]["skipped"] == 1
+    assert about["versions"]["torch"] and len(about["data"]["fingerprint"]) == 64
+    assert "broken.jpg" in (run / "skipped.tsv").read_text()
+    assert len(list((run / "checkpoints").iterdir())) == 2
+    assert (run / "report.html").stat().st_size > 10_000
+    assert list((run / "samples").glob("*.png"))
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["images"] for line in lines if line["kind"] == "train"] == [96, 192]
+
+
+def test_traverse(run: Path, tmp_path: Path) -> None:
+    assert main(["traverse", str(run), "--out", str(tmp_path)]) == 0
+    grids = sorted(tmp_path.glob("unit_*.png"))
+    assert len(grids) == 4
+    width, height = Image.open(grids[0]).size
+    assert width >= 7 * 16 and height >= 2 * 16  # 40 photos hold out two
+    changes = json.loads((tmp_path / "traversals.json").read_text())["change"]
+    assert len(changes) == 4 and all(0 <= value <= 2 for value in changes.values())
+
+
+def test_traverse_given_photos(run: Path, photos: Path, tmp_path: Path) -> None:
+    given = [photo(photos, i) for i in range(3)]
+    assert main(["traverse", str(run), "--images", *given, "--out", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "traversals.json").read_text())["photos"] == [
+        "photo_000",
+        "photo_001",
+        "photo_002",
+    ]
+
+
+def test_edit_with_no_shift_gives_the_photo_back(run: Path, photos: Path, tmp_path: Path) -> None:
+    given = photo(photos)
+    assert main(["edit", str(run), given, "--shift", "1=0", "--out", str(tmp_path)]) == 0
+    edited = np.asarray(Image.open(tmp_path / "photo_000_edited.png"), dtype=float)
+    original = Image.open(given).resize((16, 16), Image.Resampling.LANCZOS)
+    assert np.abs(edited - np.asarray(original, dtype=float)).mean() < 25
+
+
+def test_edit_skips_and_lists_what_it_cannot_read(run: Path, photos: Path, tmp_path: Path) -> None:
+    broken = str(photos / "discs" / "broken.jpg")
+    arguments = ["edit", str(run), photo(photos), broken, "--shift", "0=+2.0"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "photo_000_edited.png").is_file()
+    assert "broken.jpg" in (tmp_path / "skipped.tsv").read_text()
+
+
+def test_reconstruct(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reconstruct", str(run), photo(photos), "--out", str(tmp_path)]) == 0
+    scores = json.loads((tmp_path / "reconstructions.json").read_text())
+    assert scores["inverted"]["mean_psnr"] > scores["random"]["mean_psnr"]
+    assert "inverted" in capsys.readouterr().out
+
+
+def test_encode(run: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "codes.parquet"
+    assert main(["encode", str(run), str(photos), "--out", str(out)]) == 0
+    table = pq.read_table(out).to_pydict()
+    assert len(table["path"]) == 40 and table["path"][0] == "discs/photo_000.png"
+    model = cldis.load(run)
+    from cldis.apps.photos import read_photos
+
+    codes = model.encode(read_photos([photo(photos)], model.resolution).images)
+    assert codes.sem is not None and codes.disen is not None
+    np.testing.assert_allclose(table["z_sem_mean"][0], codes.sem.mean[0], atol=1e-5)
+    np.testing.assert_allclose(table["z_disen_scale"][0], codes.disen.scale[0], atol=1e-5)
+    assert "broken.jpg" in (tmp_path / "codes.skipped.tsv").read_text()
+
+
+def test_info_and_recipes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(run)]) == 0
+    text = capsys.readouterr().out
+    assert "192 of 192 images" in text and "fingerprint" in text
+    assert main(["info", str(run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["config"]["model"]["units"] == 4
+    assert main(["recipes"]) == 0
+    listed = capsys.readouterr().out
+    assert "cpu64 (default)" in listed and "demo" in listed
+
+
+def test_resume_goes_further(run: Path, photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    arguments = ["train", str(photos), "--out", str(out), "--resume", "--images", "288"]
+    assert main(arguments) == 0
+    assert (out / "checkpoints" / "000000000288").is_dir()
+    assert json.loads((out / "config.json").read_text())["training"]["images"] == 288
+
+
+def test_dry_run_writes_nothing(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["train", str(photos), "--out", str(out), *SMALL, "--dry-run"]) == 0
+    assert "40 images" in capsys.readouterr().out and not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train", "no/such/folder", "--out", "OUT"], "no/such/folder"),
+        (["train", "room", "--out", "OUT"], "rooms"),
+        (["train", "rooms", "--out", "OUT", "--recipe", "dmeo"], "did you mean demo"),
+        (["train", "rooms", "--out", "OUT", "--set", "model.unitz=3"], "did you mean model.units"),
+        (["train", "rooms", "--out", "OUT", "--set", "model.units"], "section.key=value"),
+        (["train", "rooms", "--out", "OUT", "--set", "model.units=many"], "model.units"),
+        (["train", "rooms", "--out", "OUT", "--resolution", "50"], "try 48 or 56"),
+        (["train", "rooms", "--out", "OUT", "--resolution", "large"], "invalid int value"),
+        (["train", "rooms", "--out", "OUT", "--images", "0"], "training.images"),
+        (["train", "rooms", "--out", "OUT", "--resume"], "does not exist"),
+        (["train", "rooms"], "--out"),
+        (["info", "no/run"], "no/run does not exist"),
+        (["traverse", "no/run", "--out", "OUT"], "does not exist"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    text = fails(capsys, *(str(out) if part == "OUT" else part for part in arguments))
+    assert expected in text
+    assert not out.exists()
+
+
+def test_mistakes_with_a_run(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, given, broken = str(tmp_path / "out"), photo(photos), str(photos / "discs" / "broken.jpg")
+
+    def edit(*parts: str) -> str:
+        return fails(capsys, "edit", str(run), *parts, "--out", out)
+
+    assert "units are 0..3" in edit(given, "--shift", "4=1")
+    assert "units are 0..3" in edit(given, "--shift=-1=1")
+    assert "UNIT=AMOUNT" in edit(given, "--shift", "1=far")
+    assert "UNIT=AMOUNT" in edit(given, "--shift", "smile=1")
+    assert "finite" in edit(given, "--shift", "1=inf")
+    assert "twice" in edit(given, "--shift", "1=1", "--shift", "1=2")
+    assert "does not exist" in edit(str(photos / "none.png"), "--shift", "1=1")
+    assert "broken.jpg" in edit(broken, "--shift", "1=1")
+    assert "folder" in edit(str(photos), "--shift", "1=1")
+    assert not Path(out).exists()
+    text = fails(capsys, "train", str(photos), "--out", str(run), *SMALL)
+    assert "not empty" in text
+    text = fails(capsys, "train", str(photos), "--out", str(run), "--resume", "--recipe", "tiny")
+    assert "leave out" in text
+    assert ".parquet" in fails(capsys, "encode", str(run), str(photos), "--out", out)
+    text = fails(capsys, "train", "rooms", "--out", str(run), "--resume")
+    assert "16" in text or "trained on" in text
+
+
+def test_a_run_of_a_newer_version(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = tmp_path / "newer"
+    shutil.copytree(run, newer)
+    about = json.loads((newer / "run.json").read_text())
+    (newer / "run.json").write_text(json.dumps({**about, "format": 99}))
+    assert "upgrade" in fails(capsys, "info", str(newer))
+
+
+def test_resume_refuses_other_data(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photos(tmp_path / "other", 40, seed=1)
+    text = fails(capsys, "train", str(tmp_path / "other"), "--out", str(run), "--resume")
+    assert "is not what" in text
+
+
+def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "none").mkdir()
+    text = fails(capsys, "train", str(tmp_path / "none"), "--out", str(tmp_path / "run"))
+    assert "image" in text
+
+
+def test_parse_shifts() -> None:
+    assert parse_shifts(["3=+2.0", "0=-1e-1"]) == {3: 2.0, 0: -0.1}
+
+
+def test_edit_of_one_photo_is_quick(run: Path, photos: Path, tmp_path: Path) -> None:
+    """Start included; the limit of 5 s at 64 px holds with room for this smaller model."""
+    command = [sys.executable, "-m", "cldis", "edit", str(run), photo(photos)]
+    start = time.perf_counter()
+    subprocess.run([*command, "--shift", "0=1", "--out", str(tmp_path)], check=True)
+    assert time.perf_counter() - start < 30
