@@ -32,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "baselines": {"models", "diffusion"},
 }
 LAYERS["training"] = set(LAYERS)
-LAYERS["apps"] = set(LAYERS)
+LAYERS["apps"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
 EVERYWHERE = {"io", "config", "images"}
 # Nothing on the way to `cldis --help` may load these.

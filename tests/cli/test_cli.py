@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cli.photos import write_photos
 from PIL import Image
 
 import cldis
 from cldis.cli import main, parse_shifts
+from cli.photos import write_photos
 
 SMALL = [
     "--recipe",

@@ -1,0 +1,49 @@
+"""Small networks that every test of this folder, and of the model API, can afford."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cldis.config import Config
+from cldis.loop.closed_loop import ClosedLoop
+
+SMALL = (
+    "model.resolution=16",
+    "model.units=4",
+    "model.patch=4",
+    "model.width=8",
+    "model.embed=8",
+    "model.attention=[2]",
+    "model.encoder_width=8",
+    "model.vae_width=8",
+    "training.precision=no",
+)
+
+
+def small_config(*overrides: str) -> Config:
+    return Config().with_overrides([*SMALL, *overrides])
+
+
+def perturbed(module: nn.Module, seed: int, scale: float = 0.05) -> nn.Module:
+    """Add noise to every parameter, so that layers that start at zero say something."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += scale * torch.randn(parameter.shape, generator=generator)
+    return module
+
+
+def small_loop(*overrides: str, seed: int = 0, scale: float = 0.05) -> ClosedLoop:
+    torch.manual_seed(seed)
+    loop = ClosedLoop(small_config(*overrides))
+    perturbed(loop, seed, scale)
+    return loop
+
+
+def pictures(n: int, side: int = 16, seed: int = 0) -> Tensor:
+    """Smooth random images [n, 3, side, side] in [-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(n, 3, 4, 4, generator=generator)
+    smooth = nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+    return smooth.clamp(-1, 1)
