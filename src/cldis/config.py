@@ -71,7 +71,7 @@ class DistillationConfig(Section):
     """L_dt, weighted by lambda_dt: zero in warm-up, then `weight`, then released to zero."""
 
     kind: Literal["kl", "softmax_kl", "mse"] = "kl"
-    weight: float = Field(2e-4, ge=0)
+    weight: float = Field(5e-5, ge=0)
     warmup: int = Field(20_000, ge=0, description="images before the pull starts")
     release: int = Field(0, ge=0, description="images at which the pull has ended; 0: never")
 
@@ -108,7 +108,7 @@ class TrainingConfig(Section):
     checkpoint_every: int = Field(32_000, ge=1, description="images between checkpoints")
     sample_every: int = Field(64_000, ge=1, description="images between sample grids")
     keep: int = Field(2, ge=1, description="checkpoints kept")
-    start_from: str = Field("", description="packaged starter, run or checkpoint to start from")
+    start_from: str = Field("", description="starter:NAME or a run to start from")
 
 
 class Config(Section):

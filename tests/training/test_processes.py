@@ -47,14 +47,18 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_json(folder / "jobs.json", jobs)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run(
+    process = subprocess.Popen(
         [*launcher, "--nproc-per-node", "2", str(DRIVER), str(folder / "jobs.json")],
         env=environment(),
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=300,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
+    try:
+        errors = process.communicate(timeout=240)[1]
+    except subprocess.TimeoutExpired:
+        process.terminate()  # the launcher takes its workers with it
+        errors = process.communicate()[1]
+    assert process.returncode == 0, errors[-4000:]
     return folder
 
 

@@ -29,7 +29,7 @@ def test_the_tiny_run_has_state_to_lose(uninterrupted: Path) -> None:
     assert logged(uninterrupted, "health") == [96]
 
 
-@pytest.mark.parametrize(("number", "step"), [(SIGINT, 1), (SIGTERM, 6), (SIGINT, 8)])
+@pytest.mark.parametrize(("number", "step"), [(SIGINT, 1), (SIGTERM, 6)])
 def test_stopped_by_a_signal(
     server: Server, uninterrupted: Path, tmp_path: Path, number: int, step: int
 ) -> None:
@@ -75,7 +75,6 @@ def test_the_second_signal_ends_at_once(
 # checkpoint disappear.
 KILLS = {
     "before the first checkpoint": ["step", 3],
-    "after a line of the log": ["step", 6],
     "inside a line of the log": ["log", 7],
     "inside a line that a checkpoint would have vouched for": ["log", 8],
     "before the temporary folder exists": ["save", 2],

@@ -54,14 +54,14 @@ def read_photos(paths: Sequence[str], resolution: int) -> Photos:
 
 
 def heldout_photos(run: RunFolder, count: int) -> Photos:
-    """The first held-out images of the run's own data.
+    """Held-out images of the run's own data, evenly spread over it.
 
     Raises:
         ValueError: the data is not there any more.
     """
     source = open_data(run.about["data"]["source"], run.config.model.resolution)
     _, heldout = split(len(source))
-    chosen = heldout[:count]
+    chosen = heldout[np.linspace(0, len(heldout) - 1, min(count, len(heldout))).round().astype(int)]
     names = [Path(source.label(int(index))).stem for index in chosen]
     return Photos(to_model(source.batch(chosen)), _unique(names), [])
 

@@ -27,6 +27,7 @@ ROOMS32 = (
     "model.resolution=32",
     "model.width=32",
     "model.attention=[]",
+    "distillation.weight=2e-4",
     "distillation.warmup=10000",
     "distillation.release=100000",
     "feedback.warmup=10000",
@@ -36,6 +37,7 @@ ARMS32 = (
     "model.resolution=32",
     "model.width=32",
     "model.attention=[]",
+    "distillation.weight=2e-4",
     "distillation.warmup=10000",
     "feedback.warmup=10000",
     "training.images=64000",
@@ -81,7 +83,11 @@ TINY = (
 )
 
 RECIPES = {
-    "cpu64": Recipe((), "own photos at 64 px on a small machine", "about 1 hour on one CPU core"),
+    "cpu64": Recipe(
+        ("distillation.release=200000",),
+        "own photos at 64 px on a small machine",
+        "about 1 hour on one CPU core",
+    ),
     "rooms32": Recipe(
         ROOMS32,
         "closed loop on rooms at 32 px from scratch: how the packaged starter rooms32 was made",

@@ -1,0 +1,265 @@
+"""Settings: round trips, overrides, ranges, and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from cldis.config import Config, keys
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    name: field.annotation  # type: ignore[misc]
+    for name, field in Config.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+
+
+def _limits() -> list[tuple[str, str, float]]:
+    """(dotted key, kind of limit, limit) of every field that has one."""
+    found = []
+    for section, model in SECTIONS.items():
+        for name, field in model.model_fields.items():
+            for rule in field.metadata:
+                for kind in ("ge", "gt", "le", "lt"):
+                    if hasattr(rule, kind):
+                        found.append((f"{section}.{name}", kind, getattr(rule, kind)))
+    return found
+
+
+LIMITS = _limits()
+NUMBERS = [
+    f"{section}.{name}"
+    for section, model in SECTIONS.items()
+    for name, field in model.model_fields.items()
+    if field.annotation in (int, float)
+]
+CHOICES = {
+    "diffusion.prediction": ["epsilon", "x0", "v"],
+    "diffusion.schedule": ["linear", "squaredcos_cap_v2"],
+    "model.conditioning": ["adagn", "cross_attention"],
+    "model.encoder": ["burgess", "diffae"],
+    "distillation.kind": ["kl", "softmax_kl", "mse"],
+    "feedback.kind": ["information", "reverse_kl"],
+    "loop.arm": ["vae", "diffae", "open", "closed"],
+    "training.precision": ["no", "bf16"],
+}
+
+
+def _refused(values: Any) -> str:
+    with pytest.raises(ValueError) as caught:
+        if isinstance(values, list):
+            Config().with_overrides(values)
+        else:
+            Config.from_dict(values)
+    assert not isinstance(caught.value, ValidationError)
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
+
+
+def _at(config: Config, key: str) -> Any:
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)
+
+
+overrides = st.fixed_dictionaries(
+    {},
+    optional={
+        **{key: st.sampled_from(values) for key, values in CHOICES.items()},
+        "model.units": st.integers(1, 4096),
+        "model.attention": st.lists(st.integers(1, 64), max_size=3),
+        "vae.beta": st.floats(0, 1e6),
+        "feedback.rate": st.floats(1e-6, 1e3),
+        "feedback.log_snr_max": st.floats(-5, 5),
+        "training.learning_rate": st.floats(1e-9, 1),
+        "training.seed": st.integers(0, 2**31 - 1),
+        "training.images": st.integers(1, 10**12),
+        "training.start_from": st.text(alphabet="abc/:._-= ", max_size=12).map(str.strip),
+    },
+)
+
+
+@given(values=overrides)
+def test_settings_survive_json_and_the_command_line(values: dict[str, Any]) -> None:
+    words = [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in values.items()
+    ]
+    config = Config().with_overrides(words)
+    for key, value in values.items():
+        found = _at(config, key)
+        assert (list(found) if isinstance(found, tuple) else found) == value
+    for key in set(keys()) - set(values):
+        assert _at(config, key) == _at(Config(), key)
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert Config().with_overrides(words[::-1]) == config
+
+
+def test_an_empty_dictionary_is_the_default_and_parts_are_completed() -> None:
+    assert Config.from_dict({}) == Config()
+    assert Config.from_dict({"model": {"units": 3}}) == Config().with_overrides(["model.units=3"])
+    assert Config().with_overrides([]) == Config()
+
+
+def test_every_key_can_be_set_to_what_it_is() -> None:
+    words = [f"{key}={json.dumps(value)}" for key, value in _flat(Config().to_dict()).items()]
+    assert len(words) == len(keys()) == len(set(keys()))
+    assert Config().with_overrides(words) == Config()
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        f"{section}.{name}": value
+        for section, part in values.items()
+        if isinstance(part, dict)
+        for name, value in part.items()
+    }
+
+
+def test_later_overrides_win_and_spaces_do_not_matter() -> None:
+    config = Config().with_overrides([" model.units = 3", "model.units=5 "])
+    assert config.model.units == 5
+
+
+@pytest.mark.parametrize("name", [*SECTIONS, "recipe"])
+def test_settings_are_frozen(name: str) -> None:
+    with pytest.raises(ValidationError):
+        setattr(Config(), name, None)
+    if name in SECTIONS:
+        part = getattr(Config(), name)
+        with pytest.raises(ValidationError):
+            setattr(part, next(iter(SECTIONS[name].model_fields)), 1)
+
+
+def test_overrides_leave_the_original_alone() -> None:
+    config = Config()
+    config.with_overrides(["model.units=3"])
+    assert config == Config()
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("model.unit", "model.units"),
+        ("modle.units", "model.units"),
+        ("units", "model.units"),
+        ("training.batch_size", "training.batch"),
+        ("feedback.capacity", "feedback.capacity_max"),
+        ("learning_rate", "training.learning_rate"),
+        ("training.Seed", "training.seed"),
+    ],
+)
+def test_an_unknown_setting_names_the_nearest(key: str, near: str) -> None:
+    assert f"did you mean {near}?" in _refused([f"{key}=1"])
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_an_unknown_name_in_a_file_names_the_nearest(section: str) -> None:
+    name = next(iter(SECTIONS[section].model_fields))
+    text = _refused({section: {name + "x": 1}})
+    assert f"{section}.{name}x: unknown setting; did you mean {section}." in text
+
+
+@given(key=st.text(min_size=1, max_size=30))
+def test_any_unknown_key_is_one_line_of_refusal(key: str) -> None:
+    assume("=" not in key and key.strip() not in keys())
+    assert "unknown setting" in _refused([f"{key}=1"])
+
+
+@pytest.mark.parametrize("word", ["model.units", "", "model", "model.units:3"])
+def test_an_override_without_a_value_is_refused(word: str) -> None:
+    assert "expected section.key=value" in _refused([word])
+
+
+@pytest.mark.parametrize("word", ["model=3", "model={}", "=3"])
+def test_a_section_is_no_setting(word: str) -> None:
+    assert "unknown setting" in _refused([word])
+
+
+@pytest.mark.parametrize(("key", "kind", "limit"), LIMITS)
+@given(beyond=st.floats(1e-3, 1e6))
+def test_beyond_a_limit_is_refused_with_the_key_and_the_value(
+    key: str, kind: str, limit: float, beyond: float
+) -> None:
+    section, name = key.split(".")
+    whole = SECTIONS[section].model_fields[name].annotation is int
+    step: float = max(1, round(beyond)) if whole else beyond
+    value = limit - step if kind in ("ge", "gt") else limit + step
+    if kind in ("gt", "lt") and beyond < 1:
+        value = limit  # the limit itself is out
+    text = _refused([f"{key}={json.dumps(int(value) if whole else value)}"])
+    assert key in text and "got" in text
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize(
+    "word", ["NaN", "Infinity", "-Infinity", "1e999", "many", "[1]", "null", ""]
+)
+def test_a_number_must_be_a_finite_number(key: str, word: str) -> None:
+    assert key in _refused([f"{key}={word}"])
+
+
+@pytest.mark.parametrize("key", CHOICES)
+def test_a_choice_names_its_options(key: str) -> None:
+    text = _refused([f"{key}=nonsense"])
+    assert key in text and "nonsense" in text
+    assert all(option in text for option in CHOICES[key])
+
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+any_json = st.recursive(
+    leaves,
+    lambda part: (
+        st.lists(part, max_size=3) | st.dictionaries(st.text(max_size=5), part, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+@given(value=any_json)
+def test_any_json_for_a_section_is_taken_or_refused_in_one_line(value: Any) -> None:
+    try:
+        config = Config.from_dict({"model": value})
+    except ValueError as error:
+        assert not isinstance(error, ValidationError)
+        assert "model" in str(error) and "\n" not in str(error)
+    else:
+        assert config == Config()
+
+
+def test_several_faults_are_all_named() -> None:
+    text = _refused({"model": {"units": 0, "width": 1}, "training": {"batch": -1}})
+    assert all(key in text for key in ("model.units", "model.width", "training.batch"))
+
+
+# --- rules between settings
+
+
+@given(batch=st.integers(1, 512), accumulate=st.integers(1, 64))
+def test_a_batch_is_made_of_whole_micro_batches(batch: int, accumulate: int) -> None:
+    words = [f"training.batch={batch}", f"training.accumulate={accumulate}"]
+    if batch % accumulate:
+        text = _refused(words)
+        assert f"training.batch {batch}" in text and f"accumulate {accumulate}" in text
+    else:
+        assert Config().with_overrides(words).training.batch == batch
+
+
+def test_a_closed_loop_needs_feedback() -> None:
+    assert "loop.arm=open" in _refused(["feedback.kind=linear"])
+    config = Config().with_overrides(["feedback.kind=linear", "loop.arm=open"])
+    assert config.loop.arm == "open"
+
+
+def test_a_kl_of_points_is_refused() -> None:
+    assert "distillation.kind=mse" in _refused(["model.gaussian=false"])
+    for kind in ("mse", "softmax_kl"):
+        Config().with_overrides(["model.gaussian=false", f"distillation.kind={kind}"])

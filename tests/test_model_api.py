@@ -1,0 +1,300 @@
+"""The model API on small random networks: shapes, batches, edits, and refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from cldis.model import Codes, Model
+from loop.small import pictures, small_loop
+
+UNITS, SIDE, STEPS = 4, 16, 6
+STD = torch.tensor([0.5, 1.0, 2.0, 0.25])
+
+
+def _model(arm: str = "closed", batch: int = 64, prediction: str = "x0") -> Model:
+    loop = small_loop(f"loop.arm={arm}", f"diffusion.prediction={prediction}", scale=0.1)
+    return Model(loop, torch.zeros(UNITS), STD, batch=batch)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return _model()
+
+
+@pytest.fixture(scope="module")
+def images() -> Tensor:
+    return pictures(3)
+
+
+def test_a_model_knows_its_sizes_and_does_not_learn(model: Model) -> None:
+    assert (model.resolution, model.units) == (SIDE, UNITS)
+    assert not model.loop.training
+    assert not any(p.requires_grad for p in model.loop.parameters())
+
+
+def test_codes_are_those_of_both_encoders(model: Model, images: Tensor) -> None:
+    codes = model.encode(images)
+    assert codes.sem is not None and codes.disen is not None
+    assert model.loop.semantic is not None and model.loop.vae is not None
+    for found, wanted in (
+        (codes.sem, model.loop.semantic(images)),
+        (codes.disen, model.loop.vae.encode(images)),
+    ):
+        torch.testing.assert_close(found.mean, wanted.mean)
+        torch.testing.assert_close(found.scale, wanted.scale)
+    assert torch.equal(codes.z, codes.sem.mean)
+
+
+@pytest.mark.parametrize(("arm", "has"), [("diffae", (True, False)), ("vae", (False, True))])
+def test_a_branch_that_the_arm_lacks_has_no_code(
+    arm: str, has: tuple[bool, bool], images: Tensor
+) -> None:
+    codes = _model(arm).encode(images)
+    assert (codes.sem is not None, codes.disen is not None) == has
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_shapes_for_any_number_of_images(model: Model, n: int) -> None:
+    x = pictures(3)[:n]
+    z = model.encode(x).z
+    assert z.shape == (n, UNITS)
+    x_T = model.invert(x, steps=2)
+    whole = (n, 3, SIDE, SIDE)
+    assert x_T.shape == whole
+    for made in (
+        model.decode(z, x_T, steps=2),
+        model.decode(z, steps=2),
+        model.decode(z, steps=2, fast=True),
+        model.edit(x, {0: 1.0}, steps=2),
+        *model.reconstruct(x, steps=2).values(),
+    ):
+        assert made.shape == whole and made.dtype == torch.float32
+        assert not made.requires_grad and made.device.type == "cpu"
+        assert n == 0 or (made.abs().max() <= 1 and made.std() > 0.01)
+    for amounts in ([], [0.5], [-1.0, 0.0, 2.0]):
+        assert model.traverse(x, 1, amounts, steps=2).shape == (n, len(amounts), 3, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_the_batch_size_changes_nothing(images: Tensor, batch: int) -> None:
+    whole, parts = _model(batch=64), _model(batch=batch)
+
+    def same(call: Callable[[Model], Tensor]) -> None:
+        torch.testing.assert_close(call(whole), call(parts), rtol=1e-4, atol=1e-4)
+
+    same(lambda m: m.encode(images).z)
+    same(lambda m: m.invert(images, steps=STEPS))
+    same(lambda m: m.decode(m.encode(images).z, steps=STEPS))
+    same(lambda m: m.edit(images, {2: 1.5}, steps=STEPS))
+    same(lambda m: m.traverse(images, 3, [-1, 1], steps=STEPS))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_any_float_type_is_taken(model: Model, images: Tensor, dtype: torch.dtype) -> None:
+    z = model.encode(images).z
+    found = model.decode(z.to(dtype), model.invert(images.to(dtype), z.to(dtype), 2), 2)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(
+        found, model.decode(z, model.invert(images, z, 2), 2), atol=0.1, rtol=0
+    )
+
+
+@pytest.mark.parametrize("prediction", ["x0", "v"])
+def test_editing_by_nothing_reconstructs(images: Tensor, prediction: str) -> None:
+    model = _model(prediction=prediction)
+    inverted = model.reconstruct(images, steps=25)["inverted"]
+    assert (inverted - images).abs().max() < 0.05
+    for shifts in ({}, {0: 0.0}, {0: 0.0, 3: -0.0}):
+        assert torch.equal(model.edit(images, shifts, steps=25), inverted)
+
+
+def test_a_unit_moved_moves_the_image_and_back_again(model: Model, images: Tensor) -> None:
+    still = model.edit(images, {}, STEPS)
+    for unit in range(UNITS):
+        moved = model.edit(images, {unit: 3.0}, STEPS)
+        assert (moved - still).abs().max() > 1e-3
+    z, x_T = model.encode(images).z, model.invert(images, steps=STEPS)
+    there = z + model.shift({1: 2.0})
+    back = model.decode(there - model.shift({1: 2.0}), x_T, STEPS)
+    torch.testing.assert_close(back, still, rtol=0, atol=1e-3)
+
+
+@settings(max_examples=5)
+@given(unit=st.integers(0, UNITS - 1), amounts=st.lists(st.floats(-3, 3), min_size=1, max_size=3))
+def test_an_edit_is_a_cell_of_the_traversal(unit: int, amounts: list[float]) -> None:
+    model, images = _shared(), pictures(2)
+    grid = model.traverse(images, unit, amounts, STEPS)
+    for column, amount in enumerate(amounts):
+        edited = model.edit(images, {unit: amount}, STEPS)
+        torch.testing.assert_close(edited, grid[:, column], rtol=1e-4, atol=1e-4)
+    z, x_T = model.encode(images).z, model.invert(images, steps=STEPS)
+    assert torch.equal(model.traverse_from(z, x_T, unit, amounts, STEPS), grid)
+
+
+_models: list[Model] = []
+
+
+def _shared() -> Model:
+    if not _models:
+        _models.append(_model())
+    return _models[0]
+
+
+@given(
+    shifts=st.dictionaries(st.integers(0, UNITS - 1), st.floats(-100, 100, width=32), max_size=4)
+)
+def test_shifts_are_standard_deviations(shifts: dict[int, float]) -> None:
+    expected = [shifts.get(unit, 0.0) * float(STD[unit]) for unit in range(UNITS)]
+    assert _shared().shift(shifts).tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_numpy_numbers_are_numbers(model: Model) -> None:
+    found = model.shift({np.int64(2): np.float32(1.5)})  # type: ignore[dict-item]
+    assert found.tolist() == [0, 0, 3.0, 0]
+
+
+def test_random_images_depend_on_the_seed_alone(model: Model, images: Tensor) -> None:
+    z = model.encode(images).z
+    first, again, other = (model.decode(z, steps=3, seed=seed) for seed in (7, 7, 8))
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    random = model.reconstruct(images, steps=3, seed=7)["random"]
+    assert torch.equal(random, first)
+
+
+def test_inputs_are_left_as_they_were(model: Model, images: Tensor) -> None:
+    x, z = images.clone(), model.encode(images).z
+    kept = z.clone()
+    x_T = model.invert(x, z, 2)
+    start = x_T.clone()
+    model.decode(z, x_T, 2)
+    model.traverse_from(z, x_T, 0, [1.0], 2)
+    assert torch.equal(x, images) and torch.equal(z, kept) and torch.equal(x_T, start)
+
+
+# --- refusals
+
+NAN, INF = float("nan"), float("inf")
+X, Z = torch.zeros(2, 3, SIDE, SIDE), torch.zeros(2, UNITS)
+BAD_IMAGES = {
+    "another side": torch.zeros(2, 3, SIDE, 2 * SIDE),
+    "grey": torch.zeros(2, 1, SIDE, SIDE),
+    "no batch": torch.zeros(3, SIDE, SIDE),
+    "channels last": torch.zeros(2, SIDE, SIDE, 3),
+    "bytes": torch.zeros(2, 3, SIDE, SIDE, dtype=torch.uint8),
+    "integers": torch.zeros(2, 3, SIDE, SIDE, dtype=torch.int64),
+    "NaN": torch.full((2, 3, SIDE, SIDE), NAN),
+    "infinity": torch.full((2, 3, SIDE, SIDE), -INF),
+}
+BAD_CODES = {
+    "too wide": torch.zeros(2, UNITS + 1),
+    "flat": torch.zeros(UNITS),
+    "three axes": torch.zeros(2, UNITS, 1),
+    "integers": torch.zeros(2, UNITS, dtype=torch.int64),
+    "NaN": torch.full((2, UNITS), NAN),
+    "too many": torch.zeros(3, UNITS),
+}
+BAD_SHIFTS: dict[str, dict[Any, Any]] = {
+    "too high": {UNITS: 1.0},
+    "negative": {-1: 1.0},
+    "fraction": {0.5: 1.0},
+    "text unit": {"0": 1.0},
+    "NaN": {0: NAN},
+    "infinity": {1: -INF},
+    "text": {0: "much"},
+    "None": {0: None},
+}
+
+
+def _refused(call: Callable[[], object]) -> str:
+    with pytest.raises(ValueError) as caught:
+        call()
+    text = str(caught.value)
+    assert text and "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("what", BAD_IMAGES)
+def test_wrong_images_are_refused_everywhere(model: Model, what: str) -> None:
+    bad = BAD_IMAGES[what]
+    for call in (
+        lambda: model.encode(bad),
+        lambda: model.invert(bad),
+        lambda: model.invert(bad, Z),
+        lambda: model.decode(Z, bad),
+        lambda: model.edit(bad, {}),
+        lambda: model.traverse(bad, 0, [0.0]),
+        lambda: model.traverse_from(Z, bad, 0, [0.0]),
+        lambda: model.reconstruct(bad),
+    ):
+        assert "images" in _refused(call)
+
+
+@pytest.mark.parametrize("what", BAD_CODES)
+def test_wrong_codes_are_refused_everywhere(model: Model, what: str) -> None:
+    bad = BAD_CODES[what]
+    for call in (
+        lambda: model.invert(X, bad),
+        lambda: model.decode(bad, X),
+        lambda: model.traverse_from(bad, X, 0, [0.0]),
+    ):
+        assert "codes" in _refused(call)
+
+
+@pytest.mark.parametrize("what", BAD_SHIFTS)
+def test_wrong_shifts_are_refused_everywhere(model: Model, what: str) -> None:
+    bad = BAD_SHIFTS[what]
+    (unit, amount), *_ = bad.items()
+    for call in (
+        lambda: model.shift(bad),
+        lambda: model.edit(X, bad, 1),
+        lambda: model.traverse(X, unit, [amount], 1),
+        lambda: model.traverse_from(Z, X, unit, [0.0, amount], 1),
+    ):
+        text = _refused(call)
+        assert repr(unit) in text
+        assert "units are 0..3" in text or "not a finite number" in text
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001, 2.5])
+def test_wrong_steps_are_refused_everywhere(model: Model, steps: Any) -> None:
+    for call in (
+        lambda: model.invert(X, steps=steps),
+        lambda: model.decode(Z, steps=steps),
+        lambda: model.decode(Z, steps=steps, fast=True),
+        lambda: model.edit(X, {}, steps),
+    ):
+        assert "1..1000" in _refused(call)
+
+
+@pytest.mark.parametrize("batch", [0, -4])
+def test_a_batch_without_images_is_refused(batch: int) -> None:
+    assert "batch" in _refused(lambda: _model(batch=batch))
+
+
+def test_the_arm_vae_encodes_and_refuses_the_rest() -> None:
+    model = _model("vae")
+    codes = model.encode(X)
+    assert codes.sem is None and codes.disen is not None and codes.disen.mean.shape == (2, UNITS)
+    for call in (
+        lambda: codes.z,
+        lambda: model.invert(X),
+        lambda: model.invert(X, Z),
+        lambda: model.decode(Z),
+        lambda: model.decode(Z[:0]),
+        lambda: model.edit(X, {0: 1.0}),
+        lambda: model.traverse(X, 0, [1.0]),
+        lambda: model.reconstruct(X),
+    ):
+        assert "arm" in _refused(call) and "vae" in _refused(call)
+
+
+def test_codes_of_nothing_say_so() -> None:
+    assert ".disen" in _refused(lambda: Codes(None, None).z)
