@@ -93,3 +93,12 @@ def test_no_run_there(run: RunFolder, missing: str) -> None:
         (run.path / missing).unlink()
     with pytest.raises(ValueError, match="give the folder that `cldis train --out` wrote"):
         RunFolder.open(path)
+
+
+def test_a_folder_left_by_a_kill_before_run_json_can_be_used_again(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "config.json").write_text("{}")
+    (out / "skipped.tsv").write_text("path\treason\n")
+    RunFolder.create(out, config(), TwoFactors(), "./data")
+    assert RunFolder.open(out).config == config()

@@ -54,7 +54,7 @@ class RunFolder:
         Raises:
             ValueError: the folder holds something already.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or not _unused(path)):
             raise ValueError(
                 f"{path} is not empty; choose another --out, or --resume to go on with a run"
             )
@@ -78,8 +78,8 @@ class RunFolder:
         }
         path.mkdir(parents=True, exist_ok=True)
         write_json(path / "config.json", config.to_dict())
-        write_json(path / "run.json", about)
         write_text(path / "skipped.tsv", skipped_table(source.skipped))
+        write_json(path / "run.json", about)
         return cls(path, config, about)
 
     @classmethod
@@ -104,6 +104,14 @@ class RunFolder:
         if not isinstance(config, dict):
             raise ValueError(f"{path / 'config.json'} holds no settings; restore it or start again")
         return cls(path, Config.from_dict(config), about)
+
+
+def _unused(folder: Path) -> bool:
+    """Empty, or left by a process that was killed before `run.json`, which is written last."""
+    return all(
+        path.name in ("config.json", "skipped.tsv") or path.name.endswith(".tmp")
+        for path in folder.iterdir()
+    )
 
 
 def versions() -> dict[str, str]:
