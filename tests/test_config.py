@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from cldis.config import Config, keys
+from cldis.config import Config, ModelConfig, keys
 
 SECTIONS: dict[str, type[BaseModel]] = {
     name: field.annotation  # type: ignore[misc]
@@ -263,3 +263,48 @@ def test_a_kl_of_points_is_refused() -> None:
     assert "distillation.kind=mse" in _refused(["model.gaussian=false"])
     for kind in ("mse", "softmax_kl"):
         Config().with_overrides(["model.gaussian=false", f"distillation.kind={kind}"])
+
+
+sizes = {
+    "resolution": st.integers(8, 256),
+    "patch": st.integers(1, 16),
+    "multipliers": st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    "encoder": st.sampled_from(["burgess", "diffae"]),
+    "encoder_multipliers": st.lists(st.integers(1, 4), min_size=1, max_size=4),
+}
+
+
+@given(values=st.fixed_dictionaries(sizes))
+def test_a_resolution_that_is_taken_can_be_halved_as_often_as_needed(
+    values: dict[str, Any],
+) -> None:
+    needed = [8, values["patch"] * 2 ** (len(values["multipliers"]) - 1)]
+    if values["encoder"] == "diffae":
+        needed.append(values["patch"] * 2 ** (len(values["encoder_multipliers"]) - 1))
+    fits = all(values["resolution"] % side == 0 for side in needed)
+    if fits:
+        assert ModelConfig.model_validate(values).resolution == values["resolution"]
+        return
+    text = _refused({"model": values})
+    assert str(values["resolution"]) in text
+    # what it proposes works
+    words = text.split("try ")[1].split(" or ")
+    for word in words:
+        proposed = int("".join(c for c in word if c.isdigit()))
+        if proposed <= 1024:
+            ModelConfig.model_validate({**values, "resolution": proposed})
+
+
+@pytest.mark.parametrize("name", ["multipliers", "encoder_multipliers"])
+@pytest.mark.parametrize("word", ["[]", "[0]", "[1,-2]"])
+def test_multipliers_are_positive_and_at_least_one(name: str, word: str) -> None:
+    assert f"model.{name}" in _refused([f"model.{name}={word}"])
+
+
+@given(warmup=st.integers(0, 10**6), release=st.integers(1, 10**6))
+def test_distillation_is_released_after_it_began(warmup: int, release: int) -> None:
+    words = [f"distillation.warmup={warmup}", f"distillation.release={release}"]
+    if release <= warmup:
+        assert "distillation" in _refused(words) and str(release) in _refused(words)
+    else:
+        assert Config().with_overrides(words).distillation.release == release

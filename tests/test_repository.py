@@ -6,9 +6,9 @@ import ast
 import functools
 import os
 import re
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,11 +210,13 @@ def test_readme_commands_exist() -> None:
 
 
 def test_help_answers_within_a_second() -> None:
+    """Processor time, so that a busy machine does not fail it."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         answer = cldis("--help")
-        times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
         assert answer.returncode == 0, answer.stderr
     assert min(times) < 1.0
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Multipliers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -25,7 +28,7 @@ class ModelConfig(Section):
     units: int = Field(16, ge=1, le=4096)
     patch: int = Field(4, ge=1, le=16, description="space-to-depth side; 1 denoises raw pixels")
     width: int = Field(40, ge=8, description="base channels of the U-Net")
-    multipliers: tuple[int, ...] = (1, 2)
+    multipliers: Multipliers = (1, 2)
     blocks: int = Field(1, ge=1, description="residual blocks per resolution")
     attention: tuple[int, ...] = Field((8,), description="sides of feature maps that self-attend")
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -33,7 +36,7 @@ class ModelConfig(Section):
     embed: int = Field(128, ge=8, description="channels of the time embedding and unit tokens")
     encoder: Literal["burgess", "diffae"] = "burgess"
     encoder_width: int = Field(32, ge=8)
-    encoder_multipliers: tuple[int, ...] = (1, 2, 2)
+    encoder_multipliers: Multipliers = (1, 2, 2)
     gaussian: bool = Field(True, description="E_sem gives a Gaussian (False: a point)")
     vae_width: int = Field(32, ge=8)
 
@@ -42,7 +45,7 @@ class ModelConfig(Section):
         needed = self.patch * 2 ** (len(self.multipliers) - 1)
         if self.encoder == "diffae":
             needed = max(needed, self.patch * 2 ** (len(self.encoder_multipliers) - 1))
-        needed = max(needed, 8)
+        needed = math.lcm(needed, 8)
         if self.resolution % needed:
             below = max(needed, self.resolution // needed * needed)
             raise ValueError(
@@ -134,6 +137,11 @@ class Config(Section):
             raise ValueError(
                 "feedback.kind 'linear' is no feedback, so arm 'closed' would be 'open'; use "
                 "loop.arm=open, or feedback.kind=information or reverse_kl"
+            )
+        if 0 < self.distillation.release <= self.distillation.warmup:
+            raise ValueError(
+                f"distillation.release {self.distillation.release} must be above "
+                f"distillation.warmup {self.distillation.warmup}, or 0 to never let go"
             )
         if self.distillation.kind == "kl" and not self.model.gaussian:
             raise ValueError(
