@@ -89,8 +89,8 @@ class ReverseKL(Feedback):
 
     The raw KL is of the order of 10^4 nats. It is normalised by its ends, T (0) and 1 (1), both
     taken from the true x0, averaged over the t of the batch and over time, and times
-    `capacity_max`. Known weakness: the variance term dominates, so the share is almost a function of
-    t alone, and the estimate of x0 enters only through its norm.
+    `capacity_max`. Known weakness: the variance term dominates, so the share is almost a function
+    of t alone, and the estimate of x0 enters only through its norm.
     """
 
     def __init__(self, config: FeedbackConfig, process: NoiseProcess) -> None:
