@@ -10,20 +10,54 @@ results/starter_NAME.json (factor recovery of both codes by a simple probe).
 from __future__ import annotations
 
 import argparse
+import math
 import platform
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from arms import probe
 from safetensors.torch import save
 
 from cldis.data import open_data
+from cldis.images import to_model
 from cldis.io import write_bytes, write_json
+from cldis.loop.feedback import Information
+from cldis.model import load
 from cldis.training.checkpoint import load_tensors, read_state
 from cldis.training.log import read_metrics
 from cldis.training.run import RunFolder
 
 ROOT = Path(__file__).parent.parent
+
+
+def information(run: Path, source: Any, images: int = 1024) -> dict[str, Any]:
+    """The I-MMSE estimate of I(x; z_sem) on fresh images, beside the entropy of the factors."""
+    loop = load(run).loop
+    assert loop.semantic is not None and loop.denoiser is not None
+    estimator = Information(loop.config.feedback, loop.process)
+    generator = torch.Generator().manual_seed(0)
+    indices = np.random.default_rng(3).choice(len(source), images, replace=False)
+    sums = torch.zeros(2 * loop.config.feedback.bins)
+    with torch.no_grad():
+        for part in np.array_split(indices, images // 64):
+            x = to_model(source.batch(part))
+            q = loop.semantic(x)
+            z = q.sample(torch.randn(q.mean.shape, generator=generator))
+            noise = torch.randn(x.shape, generator=generator)
+            uniform = torch.rand(len(x), generator=generator)
+            sums += estimator.differences(loop.denoiser, x, z, noise, uniform)
+    return {
+        "estimate_nats": estimator.target(sums, 1),
+        "entropy_of_factors_nats": math.log(len(source)),
+        "log_snr_range": [estimator.low, estimator.high],
+        "images": images,
+        "per_bin_nats": [
+            0.5 * (estimator.high - estimator.low) / estimator.config.bins * total / count
+            for total, count in zip(estimator.totals, estimator.counts, strict=True)
+        ],
+    }
 
 
 def main() -> None:
@@ -56,6 +90,7 @@ def main() -> None:
     result = {
         **origin,
         "probe": probe(run.path, source),
+        "information": information(run.path, source),
         "last": [line for line in lines if line["kind"] == "train"][-1],
         "health": [line for line in lines if line["kind"] == "health"][-1],
     }

@@ -53,7 +53,8 @@ def captioned(
     from PIL import ImageDraw, ImageFont
 
     font = ImageFont.load_default(size=11)
-    top, left = 16, 22 if rows else 0
+    top = 16
+    left = max((int(font.getlength(text)) + 10 for text in rows or []), default=0)
     page = Image.new("RGB", (picture.width + left, picture.height + top), "white")
     page.paste(picture, (left, top))
     draw = ImageDraw.Draw(page)

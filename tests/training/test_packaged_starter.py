@@ -1,0 +1,49 @@
+"""The starter that `make demo` goes on from fits its recipe and knows its data."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from cldis.data.rooms import Rooms
+from cldis.images import to_model
+from cldis.io import read_json
+from cldis.loop.closed_loop import ClosedLoop
+from cldis.loop.feedback import build_feedback
+from cldis.metrics.probe import factor_probe
+from cldis.training.health import measure, warnings
+from cldis.training.recipes import recipe_config
+from cldis.training.starter import FOLDER, load_starter, starters
+
+
+def started() -> ClosedLoop:
+    config = recipe_config("demo")
+    model, averaged = ClosedLoop(config), ClosedLoop(config)
+    feedback = build_feedback(config.feedback, config.loop.arm, model.process)
+    load_starter(config.training.start_from, model, averaged, feedback)
+    assert 0 < feedback.capacity <= config.feedback.capacity_max
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, averaged.state_dict()[name])
+    return averaged.eval()
+
+
+@torch.no_grad()
+def test_it_fits_the_demo_and_tells_the_hues_apart() -> None:
+    model, source = started(), Rooms(32)
+    indices = np.random.default_rng(11).choice(len(source), 1200, replace=False)
+    x = to_model(source.batch(indices))
+    assert warnings(measure(model, x[:128]), model.config.model.units) == []
+    assert model.semantic is not None
+    scores = factor_probe(
+        model.semantic(x).mean.numpy(), source.factors(indices), source.factor_names
+    )
+    for hue in ("floor_hue", "wall_hue", "object_hue"):
+        assert scores["accuracy"][hue] > 0.7 > scores["chance"][hue] + 0.5, scores["accuracy"]
+
+
+def test_it_says_where_it_comes_from() -> None:
+    for name in starters():
+        origin = read_json(FOLDER / name / "state.json")["origin"]
+        assert origin["command"].startswith("cldis train ") and origin["images"] > 0
+        assert origin["data"]["fingerprint"] == Rooms(origin["data"]["resolution"]).fingerprint
+        assert (FOLDER / name / "ema.safetensors").stat().st_size < 8_000_000
