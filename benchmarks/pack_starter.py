@@ -20,6 +20,7 @@ import torch
 from arms import probe
 from safetensors.torch import save
 
+from cldis.config import FeedbackConfig
 from cldis.data import open_data
 from cldis.images import to_model
 from cldis.io import write_bytes, write_json
@@ -32,14 +33,16 @@ from cldis.training.run import RunFolder
 ROOT = Path(__file__).parent.parent
 
 
-def information(run: Path, source: Any, images: int = 1024) -> dict[str, Any]:
+def information(
+    run: Path, source: Any, config: FeedbackConfig, images: int = 1024
+) -> tuple[Information, dict[str, Any]]:
     """The I-MMSE estimate of I(x; z_sem) on fresh images, beside the entropy of the factors."""
     loop = load(run).loop
     assert loop.semantic is not None and loop.denoiser is not None
-    estimator = Information(loop.config.feedback, loop.process)
+    estimator = Information(config, loop.process)
     generator = torch.Generator().manual_seed(0)
     indices = np.random.default_rng(3).choice(len(source), images, replace=False)
-    sums = torch.zeros(2 * loop.config.feedback.bins)
+    sums = torch.zeros(2 * config.bins)
     with torch.no_grad():
         for part in np.array_split(indices, images // 64):
             x = to_model(source.batch(part))
@@ -48,8 +51,9 @@ def information(run: Path, source: Any, images: int = 1024) -> dict[str, Any]:
             noise = torch.randn(x.shape, generator=generator)
             uniform = torch.rand(len(x), generator=generator)
             sums += estimator.differences(loop.denoiser, x, z, noise, uniform)
-    return {
-        "estimate_nats": estimator.target(sums, 1),
+    estimator.signal = estimator.target(sums, 1)
+    return estimator, {
+        "estimate_nats": estimator.signal,
         "entropy_of_factors_nats": math.log(len(source)),
         "log_snr_range": [estimator.low, estimator.high],
         "images": images,
@@ -84,13 +88,17 @@ def main() -> None:
         "machine": f"{platform.machine()}, CPU, one thread",
         "config": run.config.to_dict(),
     }
-    write_json(out / "state.json", {"feedback": state["feedback"], "origin": origin})
     source = open_data(run.about["data"]["source"], run.config.model.resolution)
+    feedback, found = information(run.path, source, FeedbackConfig())
+    feedback.capacity = state["feedback"]["capacity"]
+    write_json(out / "state.json", {"feedback": feedback.state(), "origin": origin})
+    _, wide = information(run.path, source, FeedbackConfig(log_snr_max=1.0))
     lines = read_metrics(run.metrics)
     result = {
         **origin,
         "probe": probe(run.path, source),
-        "information": information(run.path, source),
+        "information": found,
+        "information_up_to_log_snr_1": wide,
         "last": [line for line in lines if line["kind"] == "train"][-1],
         "health": [line for line in lines if line["kind"] == "health"][-1],
     }

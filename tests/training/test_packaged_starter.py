@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
+from cldis.config import FeedbackConfig
 from cldis.data.rooms import Rooms
 from cldis.images import to_model
 from cldis.io import read_json
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.loop.feedback import build_feedback
+from cldis.loop.feedback import Information, build_feedback
 from cldis.metrics.probe import factor_probe
 from cldis.training.health import measure, warnings
 from cldis.training.recipes import recipe_config
@@ -39,6 +42,24 @@ def test_it_fits_the_demo_and_tells_the_hues_apart() -> None:
     )
     for hue in ("floor_hue", "wall_hue", "object_hue"):
         assert scores["accuracy"][hue] > 0.7 > scores["chance"][hue] + 0.5, scores["accuracy"]
+
+
+@torch.no_grad()
+def test_its_information_estimate_is_near_the_entropy_of_the_factors() -> None:
+    """A code that holds all factors of rooms holds ln 480,000 = 13.1 nats."""
+    model, source = started(), Rooms(32)
+    assert model.semantic is not None and model.denoiser is not None
+    estimator = Information(FeedbackConfig(), model.process)
+    generator = torch.Generator().manual_seed(0)
+    x = to_model(source.batch(np.random.default_rng(12).choice(len(source), 512, replace=False)))
+    q = model.semantic(x)
+    z = q.sample(torch.randn(q.mean.shape, generator=generator))
+    noise = torch.randn(x.shape, generator=generator)
+    uniform = torch.rand(len(x), generator=generator)
+    estimate = estimator.target(
+        estimator.differences(model.denoiser, x, z, noise, uniform), batch=1
+    )
+    assert 0.75 * math.log(len(source)) < estimate < 1.3 * math.log(len(source))
 
 
 def test_it_says_where_it_comes_from() -> None:
