@@ -105,8 +105,8 @@ def verdict(run: RunFolder, numbers: dict[str, Any]) -> str:
     parts = []
     if health.get("gap") is not None:
         parts.append(
-            f"with another image's z_sem the denoiser is {number(100 * health['gap'])} % "
-            f"worse, and {health['sem_active_units']} of {units} units of z_sem vary over images"
+            f"with another image's z_sem the loss is {number(1 + health['gap'])} times as high, "
+            f"and {health['sem_active_units']} of {units} units of z_sem vary over images"
         )
     if "disen_active_units" in health:
         parts.append(f"{health['disen_active_units']} of {units} units of z_disen do")
