@@ -308,7 +308,7 @@ def test_the_verdict_in_words() -> None:
     def say(health: dict[str, Any] | None) -> str:
         return pages.verdict(run, {"health": health, "images_seen": 10})
 
-    assert say(well).startswith("Both codes are alive: ") and "50 % worse" in say(well)
+    assert say(well).startswith("Both codes are alive: ") and "1.5 times as high" in say(well)
     assert say({**well, "warnings": ["A.", "B."]}) == "A. B."
     assert say({"disen_active_units": 2, "warnings": []}).startswith("The code is alive: 2 of 16")
     assert "not measured" in say(None)
