@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
-import os
 import warnings
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldis.data import rooms_render
+from cldis.data.cache import default_cache_dir
 from cldis.io import write_bytes
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
@@ -136,12 +136,6 @@ class Rooms:
         if len(wrong):
             raise ValueError(f"rooms has no image {wrong[0]}; choose 0 to {len(self) - 1}")
         return indices.astype(np.int64)
-
-
-def default_cache_dir() -> Path:
-    """$CLDIS_CACHE where it is set, else ~/.cache/cldis."""
-    given = os.environ.get("CLDIS_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "cldis"
 
 
 def _load_maps(folder: Path, resolution: int) -> NDArray[np.uint16]:
