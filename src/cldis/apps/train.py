@@ -32,25 +32,24 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
                 f"was {known[:12]}); resume with the same images, or start another run"
             )
         run = dataclasses.replace(run, config=config)
+    else:
+        run = RunFolder(out, config, {})
+
+    from cldis.training.engine import Trainer
+
+    trainer = Trainer(run, source)  # refuses settings that do not fit, before anything is written
+    if resume:
         if main:
             write_json(out / "config.json", config.to_dict())
-    else:
-        run = _created(out, config, source, data, main)
-
-    from cldis.training import engine
-
-    finished = engine.train(run, source, resume)
+        trainer.resume()
+    elif main:
+        run = trainer.run = RunFolder.create(out, config, source, data)
+    finished = trainer.fit()
     if finished and main:
         from cldis.apps.report import write_report
 
         print(write_report(run, source, progress=True))
     return finished
-
-
-def _created(out: Path, config: Config, source, data: str, main: bool) -> RunFolder:  # type: ignore
-    if main:
-        return RunFolder.create(out, config, source, data)
-    return RunFolder(out, config, {})
 
 
 def dry_run(data: str, config: Config) -> str:
