@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 from collections.abc import Sequence
@@ -23,8 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run_command(options)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         return _complain(error, USER_ERROR)
+    except OSError as error:
+        return _complain(_system_words(error), USER_ERROR)
     except RuntimeError as error:
         return _complain(error, FAILURE)
     except KeyboardInterrupt:
@@ -265,6 +268,15 @@ def _recipes(options: argparse.Namespace) -> int:
             f"{config.training.images:,} images; {recipe.cost}"
         )
     return 0
+
+
+def _system_words(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return (
+            f"the disk is full ({error}); what was written whole is kept, nothing is half-written: "
+            f"free some space and run the command again, a training with --resume"
+        )
+    return str(error)
 
 
 def _complain(message: object, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
@@ -252,6 +253,26 @@ def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     (tmp_path / "none").mkdir()
     text = fails(capsys, "train", str(tmp_path / "none"), "--out", str(tmp_path / "run"))
     assert "image" in text
+
+
+def test_full_disk(
+    run: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The disk itself is full in tests/training; here only what a person is told."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("cldis.io.os.fsync", full)
+    text = fails(
+        capsys, "edit", str(run), photo(photos), "--shift", "0=1", "--out", str(tmp_path / "o")
+    )
+    assert "the disk is full" in text and "free some space" in text
+    assert list((tmp_path / "o").iterdir()) == []
 
 
 def test_parse_shifts() -> None:
