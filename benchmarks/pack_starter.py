@@ -10,6 +10,7 @@ results/starter_NAME.json (factor recovery of both codes by a simple probe).
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import platform
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from arms import probe
 from safetensors.torch import save
 
-from cldis.config import FeedbackConfig
+from cldis.config import Config, FeedbackConfig, keys
 from cldis.data import open_data
 from cldis.images import to_model
 from cldis.io import write_bytes, write_json
@@ -28,9 +29,21 @@ from cldis.loop.feedback import Information
 from cldis.model import load
 from cldis.training.checkpoint import load_tensors, read_state
 from cldis.training.log import read_metrics
+from cldis.training.recipes import recipe_config
 from cldis.training.run import RunFolder
 
 ROOT = Path(__file__).parent.parent
+
+
+def command(config: Config) -> str:
+    """What trains this configuration with today's recipes, differences spelled out."""
+    words = ["cldis train rooms --recipe", config.recipe]
+    today, then = recipe_config(config.recipe).to_dict(), config.to_dict()
+    for key in keys():
+        section, name = key.split(".")
+        if today[section][name] != then[section][name]:
+            words.append(f"--set {key}={json.dumps(then[section][name])}")
+    return " ".join(words)
 
 
 def information(
@@ -79,7 +92,7 @@ def main() -> None:
     write_bytes(out / "ema.safetensors", save(half))
     state = read_state(checkpoint)
     origin = {
-        "command": f"cldis train rooms --recipe {run.config.recipe}",
+        "command": command(run.config),
         "images": state["images"],
         "git": run.about["git"],
         "seed": run.about["seed"],
