@@ -20,7 +20,7 @@ from cldis.models.zoo import SemanticEncoder
 from cldis.training.checkpoint import load_into, load_tensors, read_state
 from cldis.training.run import RunFolder
 
-STEPS = 25
+STEPS = 20
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ from tqdm import tqdm
 from cldis.apps.photos import Photos
 from cldis.images import captioned, grid, save_png
 from cldis.io import write_json
-from cldis.model import Model
+from cldis.model import STEPS, Model
 
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
-TRAVERSE_STEPS = 20
 
 
 def traverse_units(
-    model: Model, photos: Photos, out: Path, quiet: bool = False, steps: int = TRAVERSE_STEPS
+    model: Model, photos: Photos, out: Path, quiet: bool = False, steps: int = STEPS
 ) -> Path:
     """Write `unit_NN.png` per unit, `overview.png` (first photo, one row per unit), and
     `traversals.json` with how much each unit changes the picture, in [0, 2] per pixel.
