@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -11,6 +13,7 @@ from cldis.images import to_model
 from cldis.loop.closed_loop import ClosedLoop
 
 IMAGES = 512
+BATCH = 64
 
 
 @torch.no_grad()
@@ -24,10 +27,7 @@ def unit_statistics(model: ClosedLoop, source: ImageSource) -> dict[str, list[fl
     device = next(model.parameters()).device
     encode = model.semantic if model.semantic is not None else model.vae and model.vae.encode
     assert encode is not None
-    means = torch.cat(
-        [encode(to_model(source.batch(part), device)).mean for part in np.array_split(chosen, 8)]
-        if len(chosen) >= 8
-        else [encode(to_model(source.batch(chosen), device)).mean]
-    ).cpu()
+    parts = np.array_split(chosen, math.ceil(len(chosen) / BATCH))
+    means = torch.cat([encode(to_model(source.batch(part), device)).mean for part in parts]).cpu()
     spread = means.std(dim=0, correction=0)
     return {"mean": means.mean(dim=0).tolist(), "std": spread.tolist()}
