@@ -46,7 +46,7 @@ CHOICES = {
     "distillation.kind": ["kl", "softmax_kl", "mse"],
     "feedback.kind": ["information", "reverse_kl"],
     "loop.arm": ["vae", "diffae", "open", "closed"],
-    "training.precision": ["no", "bf16"],
+    "training.precision": ["auto", "no", "bf16"],
 }
 
 

@@ -97,6 +97,46 @@ class LoopConfig(Section):
     arm: Literal["vae", "diffae", "open", "closed"] = "closed"
 
 
+# What a baseline is made of; `--set baseline.method=NAME` sets these along with it.
+VAE_BASELINE: dict[str, Any] = {"loop.arm": "vae"}
+POINT_TOKENS: dict[str, Any] = {
+    "loop.arm": "diffae",
+    "model.gaussian": False,
+    "model.conditioning": "cross_attention",
+}
+BASELINES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "beta_vae": VAE_BASELINE,
+    "anneal_vae": VAE_BASELINE,
+    "factor_vae": VAE_BASELINE,
+    "beta_tcvae": VAE_BASELINE,
+    "dip_vae": VAE_BASELINE,
+    "diffae": {**POINT_TOKENS, "model.conditioning": "adagn"},
+    "encdiff": POINT_TOKENS,
+    "disdiff": POINT_TOKENS,
+}
+UNWEIGHTED = ("none", "diffae", "encdiff")
+
+
+class BaselineConfig(Section):
+    """Another method in the place of the closed loop (`cldis.baselines`)."""
+
+    method: Literal[
+        "none",
+        "beta_vae",
+        "anneal_vae",
+        "factor_vae",
+        "beta_tcvae",
+        "dip_vae",
+        "diffae",
+        "encdiff",
+        "disdiff",
+    ] = "none"
+    weight: float | None = Field(
+        None, ge=0, description="of its main regulariser; null: that method's usual value"
+    )
+
+
 class TrainingConfig(Section):
     images: int = Field(400_000, ge=1, description="total images to see")
     batch: int = Field(64, ge=1, description="global batch: over all processes and accumulation")
@@ -105,7 +145,10 @@ class TrainingConfig(Section):
     learning_rate_warmup: int = Field(10_000, ge=0, description="images of linear warm-up")
     gradient_clip: float = Field(1.0, gt=0)
     ema: int = Field(20_000, ge=1, description="images in the moving average of the weights")
-    precision: Literal["no", "bf16"] = "bf16"
+    precision: Literal["auto", "no", "bf16"] = Field(
+        "auto", description="auto: bf16 where the hardware has it; settled when a run starts"
+    )
+    compile: bool = Field(False, description="torch.compile the networks; for long runs on a GPU")
     seed: int = Field(0, ge=0, lt=2**31)
     log_every: int = Field(3_200, ge=1, description="images between log lines")
     checkpoint_every: int = Field(32_000, ge=1, description="images between checkpoints")
@@ -124,7 +167,27 @@ class Config(Section):
     distillation: DistillationConfig = DistillationConfig()
     feedback: FeedbackConfig = FeedbackConfig()
     loop: LoopConfig = LoopConfig()
+    baseline: BaselineConfig = BaselineConfig()
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _baseline_is_itself(self) -> Config:
+        method = self.baseline.method
+        for key, needed in BASELINES[method].items():
+            section, name = key.split(".")
+            found = getattr(getattr(self, section), name)
+            if found != needed:
+                words = json.dumps(needed).strip('"')
+                raise ValueError(
+                    f"baseline.method {method!r} is defined with {key}={words}, not {found!r}; "
+                    f"set {key}={words}, or baseline.method=none"
+                )
+        if self.baseline.weight is not None and method in UNWEIGHTED:
+            raise ValueError(
+                f"baseline.weight {self.baseline.weight:g} weighs nothing: baseline.method "
+                f"{method!r} has no regulariser; leave it out (null)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _micro_batches(self) -> Config:
@@ -143,12 +206,18 @@ class Config(Section):
                 f"distillation.release {self.distillation.release} must be above "
                 f"distillation.warmup {self.distillation.warmup}, or 0 to never let go"
             )
-        if self.distillation.kind == "kl" and not self.model.gaussian:
+        distils = self.loop.arm in ("open", "closed")
+        if distils and self.distillation.kind == "kl" and not self.model.gaussian:
             raise ValueError(
                 "distillation.kind 'kl' needs a Gaussian E_sem; set model.gaussian=true, or "
                 "distillation.kind=mse"
             )
         return self
+
+    @property
+    def uses_capacity(self) -> bool:
+        """Whether this method may steer by the capacity C."""
+        return self.baseline.method in ("none", "anneal_vae")
 
     def to_dict(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
@@ -168,21 +237,28 @@ class Config(Section):
     def with_overrides(self, overrides: Iterable[str]) -> Config:
         """A copy with `section.key=value` applied; values are JSON, or plain text.
 
+        `baseline.method` also sets what that method is made of (`BASELINES`).
+
         Raises:
             ValueError: not of the form key=value, unknown key, or a value out of range.
         """
-        values = self.to_dict()
+        wanted: dict[str, Any] = {}
         for item in overrides:
             key, separator, text = item.partition("=")
             key = key.strip()
             if not separator:
                 raise ValueError(f"--set {item!r}: expected section.key=value")
             _require_known(key)
+            wanted[key] = _value(text.strip())
+        method = wanted.get("baseline.method")
+        implied = BASELINES.get(method, {}) if isinstance(method, str) else {}
+        values = self.to_dict()
+        for key, value in {**implied, **wanted}.items():
             *sections, name = key.split(".")
             target = values
             for section in sections:
                 target = target[section]
-            target[name] = _value(text.strip())
+            target[name] = value
         return Config.from_dict(values)
 
 

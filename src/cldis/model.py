@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cldis.baselines import build
 from cldis.config import Config
 from cldis.diffusion import sampling
 from cldis.loop.closed_loop import ClosedLoop
@@ -240,7 +241,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
         raise ValueError(
             f"{run} has no checkpoint yet; go on with `cldis train ... --out {run} --resume`"
         )
-    loop = ClosedLoop(folder.config)
+    loop = build(folder.config)
     load_into(loop, load_tensors(path / "ema.safetensors"), str(path))
     units = read_state(path)["units"]
     return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]), device, batch)

@@ -35,7 +35,7 @@ def image(rooms: Rooms, factors: tuple[int, ...]) -> np.ndarray:
 def geometry_maps(rooms: Rooms, factors: tuple[int, ...]) -> np.ndarray:
     scale, shape, turn = factors[3:]
     side = rooms.resolution
-    return rooms._maps[(scale * 4 + shape) * 15 + turn].reshape(4, side, side)
+    return rooms.maps[(scale * 4 + shape) * 15 + turn].reshape(4, side, side)
 
 
 def test_shape_of_the_grid(rooms: Rooms) -> None:
@@ -104,17 +104,17 @@ def test_all_geometries_differ_visibly(rooms: Rooms) -> None:
 
 
 def test_maps_share_each_pixel_without_overflow(rooms: Rooms) -> None:
-    total = rooms._maps.astype(np.int64).sum(axis=1)
+    total = rooms.maps.astype(np.int64).sum(axis=1)
     assert total.max() <= 65535 + 2  # rounding of four maps
     assert total.min() > 0.05 * 65535  # no black holes
 
 
 def test_objects_grow_with_scale_and_stay_inside(rooms: Rooms) -> None:
-    area = (rooms._maps[:, 2] > 0).sum(-1).reshape(8, 4, 15)
+    area = (rooms.maps[:, 2] > 0).sum(-1).reshape(8, 4, 15)
     assert (np.diff(area, axis=0) >= 0).all()
     assert (area[-1] > 2 * area[0]).all()
     assert area.min() >= 40
-    objects = rooms._maps[:, 2].reshape(480, 32, 32)
+    objects = rooms.maps[:, 2].reshape(480, 32, 32)
     border = np.concatenate(
         [objects[:, 0], objects[:, -1], objects[:, :, 0], objects[:, :, -1]], axis=1
     )
@@ -177,7 +177,7 @@ def test_rays_that_start_in_shadow_hit_and_others_do_not() -> None:
 
 def test_rendering_and_fingerprint_are_deterministic(rooms: Rooms, tmp_path: Path) -> None:
     again = Rooms(32, tmp_path)
-    assert (again._maps == rooms._maps).all()
+    assert (again.maps == rooms.maps).all()
     assert again.fingerprint == rooms.fingerprint
     assert len(rooms.fingerprint) == 64
 

@@ -75,6 +75,7 @@ def gather(
     numbers: dict[str, Any] = {
         "format": FORMAT,
         "arm": run.config.loop.arm,
+        "baseline": run.config.baseline.method,
         "images_seen": 0,
         "steps": min(measure.STEPS, run.config.diffusion.steps),
         "data_missing": missing,

@@ -27,6 +27,16 @@ ARMS = {
     "diffae": "a diffusion autoencoder alone",
     "vae": "a β-VAE alone",
 }
+BASELINES = {
+    "beta_vae": "the baseline β-VAE",
+    "anneal_vae": "the baseline AnnealVAE, a β-VAE whose capacity rises at a fixed rate",
+    "factor_vae": "the baseline FactorVAE",
+    "beta_tcvae": "the baseline β-TCVAE",
+    "dip_vae": "the baseline DIP-VAE-II",
+    "diffae": "the baseline Diff-AE",
+    "encdiff": "the baseline EncDiff",
+    "disdiff": "the baseline DisDiff",
+}
 WAYS = {
     "inverted": ("From the code and the inverted x_T", "inverted x_T"),
     "random": ("From the code and a random x_T", "random x_T"),
@@ -66,7 +76,7 @@ def render(run: RunFolder, numbers: dict[str, Any], pictures: Pictures) -> str:
         config_text=json.dumps(run.config.to_dict(), indent=2, ensure_ascii=False),
         command=" ".join(run.about.get("command", [])),
         n=numbers,
-        arm_words=ARMS[arm],
+        arm_words=BASELINES.get(run.config.baseline.method, ARMS[arm]),
         code="z_disen" if arm == "vae" else "z_sem",
         verdict=verdict(run, numbers),
         alive=alive(numbers),
@@ -143,6 +153,7 @@ def health_rows(run: RunFolder, numbers: dict[str, Any]) -> list[tuple[str, str,
         if needs not in found:  # logged by every arm, but nothing to this one
             found.pop(key, None)
     units, kind = run.config.model.units, run.config.distillation.kind
+    steered = run.config.uses_capacity
     rows = [
         (
             "gap",
@@ -171,10 +182,16 @@ def health_rows(run: RunFolder, numbers: dict[str, Any]) -> list[tuple[str, str,
             "Active units of z_disen",
             f"of {units}",
             1.0,
-            "more than 0, and growing with C",
+            "more than 0, and growing with C" if steered else "more than 0",
         ),
         ("capacity", "Capacity C", "nats", 1.0, "rises; the VAE may say this much"),
-        ("vae_kl", "KL of z_disen", "nats", 1.0, "close to C"),
+        (
+            "vae_kl",
+            "KL of z_disen",
+            "nats",
+            1.0,
+            "close to C" if steered else "more than 0",
+        ),
         ("feedback", "Feedback signal", "nats", 1.0, "where C is pulled to"),
         (
             "distillation",

@@ -73,10 +73,12 @@ def plots(config: Config) -> list[Plot]:
             "What the VAE cannot draw",
             "nats per image",
             (Curve("train", "vae_nll", "-log p(x|z)", BLUE),),
-            "Falls whenever the capacity C lets more into z_disen; flat with C at rest is normal.",
+            "Falls whenever the capacity C lets more into z_disen; flat with C at rest is normal."
+            if config.uses_capacity
+            else "Falls fast, then slowly; the penalty on the code keeps it from zero.",
         ),
         Plot(
-            "Capacity of the VAE",
+            "Capacity of the VAE" if config.uses_capacity else "What the code says",
             "nats",
             (
                 Curve("train", "vae_kl", "KL of z_disen", BLUE),
@@ -84,7 +86,9 @@ def plots(config: Config) -> list[Plot]:
                 Curve("train", "feedback", "feedback signal", GREEN, ":"),
             ),
             f"The KL should lie on C. C moves towards the feedback signal, by no more than {rate}; "
-            "without feedback the signal is simply where C is going.",
+            "without feedback the signal is simply where C is going."
+            if config.uses_capacity
+            else "KL of the code from N(0, I): an upper bound of what it says about the image.",
             needs="vae_kl",
         ),
         Plot(
@@ -117,8 +121,8 @@ def plots(config: Config) -> list[Plot]:
                 Curve("health", "sem_active_units", "z_sem", BLUE),
                 Curve("health", "disen_active_units", "z_disen", ORANGE, "--"),
             ),
-            "Units whose mean varies over images. z_disen gains units one by one as C grows; none "
-            "at all is a collapse.",
+            "Units whose mean varies over images; none at all is a collapse."
+            + (" z_disen gains units one by one as C grows." if config.uses_capacity else ""),
         ),
         Plot(
             "Speed",

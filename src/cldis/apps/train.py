@@ -54,25 +54,30 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
 
 def dry_run(data: str, config: Config) -> str:
     """What training would do: data, sizes, steps; nothing is written but the image cache."""
-    from cldis.loop.closed_loop import ClosedLoop
+    from cldis.baselines import build
     from cldis.training.recipes import RECIPES
 
     source = open_data(data, config.model.resolution)
-    loop = ClosedLoop(config)
+    loop = build(config)
     sizes = ", ".join(
         f"{name} {sum(p.numel() for p in child.parameters()) / 1e6:.2f} M"
         for name, child in loop.named_children()
         if any(True for _ in child.parameters())
     )
     training = config.training
+    method = (
+        f"loop     arm {config.loop.arm}, feedback {config.feedback.kind}, "
+        f"distillation {config.distillation.kind}"
+        if config.baseline.method == "none"
+        else f"baseline {config.baseline.method}"
+    )
     factors = ", ".join(source.factor_names) or "unlabelled"
     return "\n".join(
         [
             f"data     {source.name}: {len(source)} images ({factors}), "
             f"{len(source.skipped)} skipped, at {source.resolution} px",
             f"model    {sizes} parameters; {config.model.units} units, {config.model.conditioning}",
-            f"loop     arm {config.loop.arm}, feedback {config.feedback.kind}, "
-            f"distillation {config.distillation.kind}",
+            method,
             f"training {training.images} images, {-(-training.images // training.batch)} steps of "
             f"{training.batch}; recipe {config.recipe}: {RECIPES[config.recipe].cost}",
         ]

@@ -24,8 +24,9 @@ from typing import IO, Any
 import numpy as np
 import PIL
 from numpy.typing import NDArray
+from PIL import Image
 
-from cldis.data.decode import VERSION, quiet, to_photo
+from cldis.data.decode import VERSION, decode_image, quiet, to_photo
 from cldis.data.source import check_indices
 from cldis.io import read_json, sync_directory, write_json
 
@@ -33,7 +34,8 @@ CHECKED_IMAGES = 64  # how many images are compared with their checksum at every
 CHUNK = 16  # images per task of the decoding threads
 STALE_SECONDS = 86_400  # temporary files that nobody wrote to for so long belong to killed runs
 
-Item = tuple[str, bytes | Path | None]  # label, and where the image is (None: there is none)
+# label, and where the image is (an array: uint8 [H, W] or [H, W, 3]; None: there is none)
+Item = tuple[str, bytes | Path | NDArray[np.uint8] | None]
 
 
 @dataclass(frozen=True)
@@ -249,10 +251,14 @@ def _decode_all(
         bar.close()
 
 
-def _try_decode(source: bytes | Path | None, resolution: int) -> NDArray[np.uint8] | str:
+def _try_decode(
+    source: bytes | Path | NDArray[np.uint8] | None, resolution: int
+) -> NDArray[np.uint8] | str:
     if source is None:
         return "there is no image in this row"
     try:
+        if isinstance(source, np.ndarray):
+            return decode_image(Image.fromarray(source), resolution)
         return to_photo(source, resolution)
     except ValueError as error:
         return str(error)

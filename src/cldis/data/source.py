@@ -11,7 +11,19 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-NAMES = ("rooms",)
+# Made here, then read from the publishers' files (docs/data.md).
+MADE = ("rooms", "kuka", "robots")
+PUBLISHED = (
+    "dsprites",
+    "shapes3d",
+    "mpi3d_toy",
+    "mpi3d_real",
+    "mpi3d_real_complex",
+    "cars3d",
+    "smallnorb",
+    "celeba",
+)
+NAMES = MADE + PUBLISHED
 MIN_RESOLUTION, MAX_RESOLUTION, RESOLUTION_STEP = 8, 1024, 8
 
 
@@ -107,22 +119,22 @@ def open_data(
     """Open images by name.
 
     Args:
-        path_or_name: `rooms`; a folder of images (write `./rooms` for a folder of that name);
-            `hf:NAME`, `hf:NAME:CONFIG` or `owner/name` for a Hugging Face dataset.
+        path_or_name: a name of `NAMES`, such as `rooms` (docs/data.md); a folder of images (write
+            `./rooms` for a folder of that name); `hf:NAME`, `hf:NAME:CONFIG` or `owner/name` for a
+            Hugging Face dataset.
         resolution: side of the square images in pixels, a multiple of 8 in 8..1024.
         cache_dir: where decoded images are kept; default `$CLDIS_CACHE` or `~/.cache/cldis`.
         progress: show a progress bar while decoding.
 
     Raises:
-        ValueError: unknown name, no usable image, or a resolution that cannot be used.
+        ValueError: unknown name, no usable image, a file or an extra that is missing, or a
+            resolution that cannot be used.
         OSError: the cache cannot be written.
     """
     check_resolution(resolution)
     text = str(path_or_name)
-    if text == "rooms":
-        from cldis.data.rooms import Rooms
-
-        return Rooms(resolution, cache_dir)
+    if text in NAMES:
+        return _known(text, resolution, cache_dir, progress)
     if text.startswith("hf:"):
         from cldis.data.hub import Hub
 
@@ -139,6 +151,46 @@ def open_data(
 
         return Hub(text, resolution, cache_dir, progress)
     raise ValueError(_unknown(text, path))
+
+
+def _known(name: str, resolution: int, cache_dir: Path | None, progress: bool) -> ImageSource:
+    """One of `NAMES`; each is imported when it is asked for."""
+    match name:
+        case "rooms":
+            from cldis.data.rooms import Rooms
+
+            return Rooms(resolution, cache_dir)
+        case "kuka":
+            from cldis.data.kuka import Kuka
+
+            return Kuka(resolution, cache_dir, progress)
+        case "robots":
+            from cldis.data.robots import Robots
+
+            return Robots(resolution, cache_dir)
+        case "dsprites":
+            from cldis.data.dsprites import DSprites
+
+            return DSprites(resolution, cache_dir, progress)
+        case "shapes3d":
+            from cldis.data.shapes3d import Shapes3d
+
+            return Shapes3d(resolution, cache_dir, progress)
+        case "cars3d":
+            from cldis.data.cars3d import Cars3d
+
+            return Cars3d(resolution, cache_dir, progress)
+        case "smallnorb":
+            from cldis.data.smallnorb import SmallNorb
+
+            return SmallNorb(resolution, cache_dir, progress)
+        case "celeba":
+            from cldis.data.celeba import CelebA
+
+            return CelebA(resolution, cache_dir, progress)
+    from cldis.data.mpi3d import Mpi3d
+
+    return Mpi3d(name, resolution, cache_dir, progress)
 
 
 def _unknown(text: str, path: Path) -> str:

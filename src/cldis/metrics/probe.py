@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-TREES = 50
+from cldis.metrics.dci import ESTIMATORS, completeness, disentanglement, extra_trees
 
 
 def factor_probe(
@@ -36,8 +36,6 @@ def factor_probe(
     Raises:
         ValueError: codes that are not finite, other lengths, or fewer than 10 rows.
     """
-    from sklearn.ensemble import ExtraTreesClassifier
-
     if len(codes) != len(factors) or len(codes) < 10 or factors.shape[1] != len(names):
         raise ValueError(
             f"codes {codes.shape}, factors {factors.shape} and {len(names)} names do not fit; "
@@ -50,9 +48,7 @@ def factor_probe(
     train, test = order[:cut], order[cut:]
     importance, accuracy, chance = [], {}, {}
     for k, name in enumerate(names):
-        trees = ExtraTreesClassifier(
-            TREES, min_samples_leaf=2, max_features=None, random_state=seed
-        )
+        trees = extra_trees(seed)
         trees.fit(codes[train], factors[train, k])
         accuracy[name] = float(trees.score(codes[test], factors[test, k]))
         values, counts = np.unique(factors[train, k], return_counts=True)
@@ -60,22 +56,12 @@ def factor_probe(
         importance.append(trees.feature_importances_)
     matrix = np.stack(importance, axis=1)  # [d, k]
     return {
-        "estimator": f"extra trees ({TREES}, leaf 2, all units at each split)",
+        "estimator": ESTIMATORS["extra_trees"],
         "train": len(train),
         "test": len(test),
         "accuracy": accuracy,
         "chance": chance,
         "importance": matrix.tolist(),
-        "dci_disentanglement": _weighted_concentration(matrix),
-        "dci_completeness": _weighted_concentration(matrix.T),
+        "dci_disentanglement": disentanglement(matrix),
+        "dci_completeness": completeness(matrix),
     }
-
-
-def _weighted_concentration(matrix: NDArray[np.floating]) -> float:
-    """Mean over rows of 1 - entropy / log(columns), weighted by the rows' share of the sum."""
-    total = matrix.sum()
-    if total <= 0 or matrix.shape[1] < 2:
-        return 0.0
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1e-12)
-    entropy = -np.sum(shares * np.log(np.maximum(shares, 1e-12)), axis=1)
-    return float(np.sum((1 - entropy / np.log(matrix.shape[1])) * matrix.sum(axis=1) / total))

@@ -17,18 +17,20 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
+from cldis.baselines import build
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.data.split import split
-from cldis.images import to_model
 from cldis.loop.closed_loop import ClosedLoop, Draws
 from cldis.loop.distillation import distillation_weight
 from cldis.loop.feedback import build_feedback
 from cldis.training import checkpoint, health
 from cldis.training.log import MetricsLog
 from cldis.training.order import DataOrder, step_seed
+from cldis.training.precision import settled
 from cldis.training.run import RunFolder
 from cldis.training.samples import sample_grid
+from cldis.training.speed import compile_networks, loader
 from cldis.training.starter import load_starter
 from cldis.training.units import unit_statistics
 
@@ -59,7 +61,7 @@ class Trainer:
         self.order = DataOrder(train, config.training.batch, config.training.seed)
 
         torch.manual_seed(config.training.seed)
-        model = ClosedLoop(config)
+        model = build(config)
         self.names = [name for name, _ in model.named_parameters()]
         self.ema = AveragedModel(model, multi_avg_fn=ema_update(config))
         optimizer = torch.optim.Adam(
@@ -70,6 +72,9 @@ class Trainer:
         if config.training.start_from and run.latest() is None:
             load_starter(config.training.start_from, model, self.averaged, self.feedback)
         self.raw = model
+        if config.training.compile:
+            compile_networks(model)  # after the averages took their copy, which stays plain
+        self.load = loader(source, self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
         self.asked = False  # by a signal, in this process
@@ -150,7 +155,7 @@ class Trainer:
             start = part * self.accelerator.num_processes + self.accelerator.process_index
             start *= self.rows
             rows = slice(start, start + self.rows)
-            x = to_model(self.source.batch(indices[rows]), device)
+            x = self.load(indices[rows])
             with self.accelerator.accumulate(self.model):
                 out = self.model(x, draws.rows(rows.start, rows.stop), weight, self.feedback)
                 self.accelerator.backward(out.loss)
@@ -168,12 +173,11 @@ class Trainer:
         self.feedback.update(sums, self.images + config.training.batch, config.training.batch)
         if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
             raise Diverged(self.diverged_words())
-        return {
-            **means,
-            "capacity": self.feedback.capacity,
-            "feedback": self.feedback.signal,
-            "lambda_dt": weight,
-        }
+        if config.uses_capacity:
+            means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
+        if config.baseline.method == "none":
+            means["lambda_dt"] = weight
+        return means
 
     def clip(self, terms: dict[str, Tensor]) -> None:
         """Clip each branch by itself: nats of the VAE must not scale the U-Net's step."""
@@ -232,7 +236,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         model = self.averaged
-        x = to_model(self.source.batch(self.heldout), self.accelerator.device)
+        x = self.load(self.heldout)
         if len(x) >= 2:
             found = health.measure(model, x)
             words = health.warnings(found, self.config.model.units)
@@ -339,7 +343,7 @@ def accelerator(config: Config) -> Accelerator:
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     made = Accelerator(
         cpu=not torch.cuda.is_available(),
-        mixed_precision=config.training.precision,
+        mixed_precision=settled(config).training.precision,
         gradient_accumulation_steps=config.training.accumulate,
     )
     announced = int(os.environ.get("WORLD_SIZE", "1"))

@@ -56,14 +56,14 @@ def warnings(found: dict[str, Any], units: int) -> list[str]:
     if "gap" in found and found["gap"] < DEAD_GAP:
         words.append(
             f"z_sem is dead: with another image's code the denoiser is only "
-            f"{100 * found['gap']:.2f} % worse. Train longer, lower distillation.weight, or raise "
-            f"feedback.rate."
+            f"{100 * found['gap']:.2f} % worse. Train longer; where a VAE teaches it, lower "
+            f"distillation.weight or raise feedback.rate."
         )
     if found.get("sem_active_units", units) == 0:
         words.append("No unit of z_sem varies over images: the semantic encoder has collapsed.")
     if found.get("disen_active_units", units) == 0:
         words.append(
             "No unit of z_disen varies over images: the VAE has collapsed; C may still be near "
-            "zero (see capacity), else lower vae.beta."
+            "zero (see capacity), else lower vae.beta, or baseline.weight of a baseline."
         )
     return words

@@ -58,6 +58,9 @@ class RunFolder:
             raise ValueError(
                 f"{path} is not empty; choose another --out, or --resume to go on with a run"
             )
+        from cldis.training.precision import settled
+
+        config = settled(config)  # a run that goes on elsewhere keeps its arithmetic
         about = {
             "format": FORMAT,
             "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -1,0 +1,1 @@
+"""The bench: grids of (method, data, seed, budget) that add up over many sessions."""

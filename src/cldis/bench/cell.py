@@ -1,0 +1,194 @@
+"""One cell: train (or go on), score at the points of the suite, and give back the result."""
+
+from __future__ import annotations
+
+import datetime
+import platform
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cldis.bench import score
+from cldis.bench.record import FORMAT, differences, settings
+from cldis.bench.suites import CONTROLS, Cell, Suite
+from cldis.config import Config
+from cldis.data import open_data
+from cldis.data.source import ImageSource
+from cldis.training.engine import Trainer
+from cldis.training.log import read_metrics
+from cldis.training.run import RunFolder, git_revision, versions
+
+
+class Stopped(Exception):
+    """Asked to stop: what was trained is saved, and the cell goes on from there next time."""
+
+
+def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> dict[str, Any]:
+    """Train and score a cell in `folder`, going on with what is there.
+
+    Args:
+        deadline: `time.monotonic()` at which to stop; None: never.
+
+    Returns:
+        The record (see `record.KEYS`).
+
+    Raises:
+        Stopped: by Ctrl-C, SIGTERM or the deadline.
+        RuntimeError: the training diverged.
+        ValueError: the data set is not there, or has no known factors.
+        OSError: the disk is full.
+    """
+    config = suite.config(cell)
+    source = open_data(cell.data, config.model.resolution, progress=True)
+    if not source.factor_names:
+        raise ValueError(f"{cell.data} has no known factors, so nothing can be scored on it")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    indices = score.pool(source, suite.pool)
+    images = score.batches(source, indices, device)
+
+    def scored(codes: dict[str, Any], unit_size: int, last: bool) -> dict[str, Any]:
+        how = ("fast", "standard") if last and suite.standard else ("fast",)
+        return score.scores(codes, source, indices, unit_size, how)
+
+    if cell.method in CONTROLS:
+        start = time.perf_counter()
+        codes = score.control_codes(cell.method, config, source, images)
+        seconds = round(time.perf_counter() - start, 2)
+        level = {"images": 0, "seconds": seconds, "codes": scored(codes, 1, last=True)}
+        return record(suite, cell, config, source, git_revision(), [level], [])
+
+    run = open_run(folder, config, source, cell.data)
+    config = run.config  # with the precision that this machine, or the first, settled on
+    train(run, source, deadline)
+    lines = read_metrics(run.metrics)
+    curve = []
+    points = suite.points(cell.images, config.training.batch)
+    for point in points:
+        checkpoint = run.checkpoints / f"{point:012d}"
+        codes, unit_size = score.trained_codes(config, checkpoint, images)
+        curve.append(
+            {
+                "images": point,
+                "seconds": round(seconds_until(lines, point), 2),
+                "codes": scored(codes, unit_size, last=point == points[-1]),
+            }
+        )
+    return record(suite, cell, config, source, run.about["git"], curve, lines)
+
+
+def open_run(folder: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
+    """The run in `folder` where one can go on, else a new one in its place.
+
+    A run without a checkpoint, with other settings or on other data begins again.
+    """
+    if (folder / "run.json").exists():
+        run = RunFolder.open(folder)
+        other = differences(settings(run.config), settings(config))
+        if run.about["data"]["fingerprint"] != source.fingerprint:
+            other = f"the images of {data}"
+        if run.latest() is not None and not other:
+            same = f"training.precision={run.config.training.precision}"
+            return RunFolder(folder, config.with_overrides([same]), run.about)
+        if other:
+            print(f"{folder} was made with other settings ({other}): begins again", file=sys.stderr)
+    shutil.rmtree(folder, ignore_errors=True)
+    return RunFolder.create(folder, config, source, data)
+
+
+def train(run: RunFolder, source: ImageSource, deadline: float | None) -> None:
+    """Train to the end of the budget.
+
+    Raises:
+        Stopped: before the end; a checkpoint is written.
+    """
+    trainer = Trainer(run, source, quiet=not sys.stderr.isatty())  # no bar in a log
+    trainer.resume()
+    timer = None
+    if deadline is not None:
+        timer = threading.Timer(max(0.0, deadline - time.monotonic()), trainer.ask_to_stop)
+        timer.daemon = True
+        timer.start()
+    try:
+        finished = trainer.fit()
+    finally:
+        if timer is not None:
+            timer.cancel()
+    if not finished:
+        raise Stopped
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoints of a finished cell; its log and settings stay."""
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+
+
+def seconds_until(lines: list[dict[str, Any]], images: int) -> float:
+    """Training time until `images` were seen, from the rates in metrics.jsonl.
+
+    Sessions add up: a resumed run drops the lines after its checkpoint, so work that was done
+    twice counts once. Checkpoints and sample grids are inside the rates; starting up is not.
+    """
+    seconds, before = 0.0, 0
+    for line in lines:
+        if line["kind"] == "train" and before < images:
+            end = min(line["images"], images)
+            seconds += (end - before) / line["images_per_second"]
+            before = end
+    return seconds
+
+
+def machine() -> dict[str, Any]:
+    """What a duration depends on."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"processor": _processor(), "threads": torch.get_num_threads(), "gpu": gpu}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def record(
+    suite: Suite,
+    cell: Cell,
+    config: Config,
+    source: ImageSource,
+    trained_from: str,
+    curve: list[dict[str, Any]],
+    lines: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The result of a cell as plain data."""
+    train = [line for line in lines if line["kind"] == "train"]
+    health = [line for line in lines if line["kind"] == "health"]
+    seconds = curve[-1]["seconds"]
+    return {
+        "format": FORMAT,
+        "suite": cell.suite,
+        "method": cell.method,
+        "data": cell.data,
+        "seed": cell.seed,
+        "images": cell.images,
+        "resolution": config.model.resolution,
+        "config": config.to_dict(),
+        "scoring": suite.scoring(),
+        "git": {"trained": trained_from, "scored": git_revision()},
+        "versions": versions(),
+        "machine": machine(),
+        "seconds": seconds,
+        "images_per_second": round(curve[-1]["images"] / seconds, 2) if seconds else None,
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "fingerprint": source.fingerprint,
+        "curve": curve,
+        "last": train[-1] if train else None,
+        "health": health[-1] if health else None,
+        "capacity": [[line["images"], line.get("capacity")] for line in train],
+    }

@@ -1,0 +1,99 @@
+"""Pictures of a suite: score against images seen and against training time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cldis.bench.statistics import summary
+from cldis.io import write_bytes
+
+if TYPE_CHECKING:
+    from cldis.bench.suites import Suite
+    from cldis.bench.table import Column, Group
+
+# Okabe and Ito's palette, distinct under every common colour blindness. Dashes and markers tell
+# methods apart beyond its end, and in grey.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+DASHES = ("-", "--", ":", "-.")
+MARKERS = "osD^vPX*<>"
+
+
+def write_plots(suite: Suite, groups: Sequence[Group], results: Path) -> list[Path]:
+    """One picture per data set, results/SUITE-DATA.png, of the curves of the largest budget."""
+    written = []
+    for data in dict.fromkeys(group.data for group in groups):
+        own = [group for group in groups if group.data == data]
+        largest = max(group.images for group in own)
+        path = results / f"{suite.name}-{data}.png"
+        write_bytes(path, picture(suite, [group for group in own if group.images == largest]))
+        written.append(path)
+    return written
+
+
+def picture(suite: Suite, groups: Sequence[Group]) -> bytes:
+    """PNG: a row per score, images on the left, minutes on the right; bands are 95 % intervals."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from cldis.bench.table import COLUMNS, DCI
+
+    shown = (DCI, COLUMNS[0])
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(shown), 2, sharey="row")
+    order = [*suite.methods]
+    for row, column in zip(axes, shown, strict=True):
+        for group in groups:
+            place = order.index(group.method) if group.method in order else len(order)
+            _draw(row, group, column, place)
+        row[0].set_ylabel(column.head)
+        for ax in row:
+            ax.grid(alpha=0.3)
+            ax.set_ylim(0, 1)
+    axes[-1][0].set_xlabel("images seen")
+    axes[-1][1].set_xlabel("training time (minutes), mean over seeds")
+    axes[-1][0].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    group = groups[0]
+    seeds = max(len(group.records) for group in groups)
+    figure.suptitle(
+        f"{suite.name} on {group.data}, {group.records[0]['resolution']} px, "
+        f"{group.images:,} images, {seeds} seed{'s' * (seeds != 1)} (setting fast)"
+    )
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _draw(row: Any, group: Group, column: Column, place: int) -> None:
+    """One method in both diagrams of a score: the code that conditions its decoder."""
+    codes = group.codes()
+    if not codes:
+        return
+    curves = [record["curve"] for record in group.records]
+    points = sorted(set.intersection(*({p["images"] for p in curve} for curve in curves)))
+    by_images = [{p["images"]: p for p in curve} for curve in curves]
+    means, low, high, minutes = [], [], [], []
+    for images in points:
+        at = [curve[images] for curve in by_images]
+        found = summary([column.of(point["codes"][codes[0]]["fast"]) for point in at])
+        means.append(found.mean)
+        low.append(max(0.0, found.mean - (found.half or 0.0)))
+        high.append(min(1.0, found.mean + (found.half or 0.0)))
+        minutes.append(summary([point["seconds"] / 60 for point in at]).mean)
+    style = {
+        "color": COLOURS[place % len(COLOURS)],
+        "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
+        "label": f"{group.method} {codes[0]}",
+    }
+    if points == [0]:  # an untrained control: a level
+        for ax in row:
+            ax.axhline(means[0], linewidth=1, **{**style, "linestyle": ":"})
+        return
+    for ax, x in zip(row, (points, minutes), strict=True):
+        ax.plot(x, means, marker=MARKERS[place % len(MARKERS)], markersize=4, **style)
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)

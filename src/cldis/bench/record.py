@@ -1,0 +1,136 @@
+"""A finished cell on disk: one JSON file that says whether it is whole.
+
+The file carries the sha256 of its own content, so that a flipped digit is found as surely as a
+cut-off file. Formatting is free: the sum is over the parsed content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from cldis.bench.suites import Cell
+from cldis.config import Config
+from cldis.io import read_json, write_json
+
+FORMAT = 1
+KEYS = {
+    "format",
+    "suite",
+    "method",
+    "data",
+    "seed",
+    "images",
+    "resolution",
+    "config",
+    "scoring",
+    "git",
+    "versions",
+    "machine",
+    "seconds",
+    "images_per_second",
+    "finished",
+    "fingerprint",
+    "curve",
+    "last",
+    "health",
+    "capacity",
+}
+# What differs between the cells of one method by design, changes no number, or belongs to the
+# machine: the precision is settled when a run starts, and the table names it.
+VARYING = {
+    "seed",
+    "images",
+    "checkpoint_every",
+    "log_every",
+    "sample_every",
+    "keep",
+    "precision",
+    "compile",
+}
+
+
+class Damaged(ValueError):
+    """A result file that cannot be trusted; the message says why."""
+
+
+def path_of(results: Path, cell: Cell) -> Path:
+    return results / cell.suite / f"{cell.name}.json"
+
+
+def write_record(path: Path, record: dict[str, Any]) -> None:
+    """Write a result with its checksum, atomically.
+
+    Raises:
+        ValueError: a score is NaN or infinite (not JSON).
+        OSError: the disk is full; nothing is left behind.
+    """
+    assert set(record) == KEYS, set(record) ^ KEYS
+    write_json(path, {**record, "sha256": _checksum(record)})
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read a result.
+
+    Raises:
+        Damaged: cut off, altered, not this format's entries, or under another cell's name.
+        ValueError: another format.
+    """
+    try:
+        record = read_json(path)
+    except ValueError:
+        raise Damaged(f"{path} is not valid JSON") from None
+    if not isinstance(record, dict):
+        raise Damaged(f"{path} holds no result")
+    found = record.pop("sha256", None)
+    if found != _checksum(record):
+        raise Damaged(f"{path} was altered or cut off: its checksum does not fit")
+    if record.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} has result format {record.get('format')!r}, this version reads {FORMAT}; move "
+            f"it away, or use the version that wrote it (see its entry `versions`)"
+        )
+    if set(record) != KEYS:
+        raise Damaged(f"{path} has other entries than a result: {sorted(set(record) ^ KEYS)}")
+    if path.stem != cell_of(record).name or path.parent.name != record["suite"]:
+        raise Damaged(f"{path} holds the result of {record['suite']}/{cell_of(record).name}")
+    return record
+
+
+def cell_of(record: dict[str, Any]) -> Cell:
+    return Cell(*(record[key] for key in ("suite", "method", "data", "images", "seed")))
+
+
+def settings(config: Config) -> dict[str, Any]:
+    """The settings that make a method what it is, flat: everything but `VARYING`."""
+    flat: dict[str, Any] = {}
+    for section, value in config.to_dict().items():
+        if isinstance(value, dict):
+            flat |= {f"{section}.{key}": item for key, item in value.items()}
+    return {key: item for key, item in flat.items() if key not in _varying()}
+
+
+def record_settings(record: dict[str, Any]) -> dict[str, Any]:
+    """`settings` of a result. Settings added to the package since then have their defaults.
+
+    Raises:
+        ValueError: a setting that this version does not know.
+    """
+    return {**settings(Config.from_dict(record["config"])), "scoring": record["scoring"]}
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
+    """In words: `feedback.rate .3 / .1, ...`; empty when they agree."""
+    keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
+    return ", ".join(f"{key} {one.get(key)!r} / {other.get(key)!r}" for key in keys)
+
+
+def _varying() -> set[str]:
+    return {f"training.{key}" for key in VARYING}
+
+
+def _checksum(record: dict[str, Any]) -> str:
+    text = json.dumps(record, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

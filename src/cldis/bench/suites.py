@@ -1,0 +1,206 @@
+"""The suites of the bench, as data. To add one, add a value to `SUITES`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from cldis.config import Config
+from cldis.training.recipes import recipe_config
+
+EIGHTHS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1))
+POOL_SEED = 0  # of the draw of images that are scored
+CONTROLS = ("pca", "random_encoder")  # labels of what is not trained
+
+Overrides = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A grid, and how its cells are scored. Everything here but `purpose` is part of the result."""
+
+    name: str
+    purpose: str
+    recipe: str
+    methods: Mapping[str, Overrides]  # label -> settings on top of the recipe
+    data: Mapping[str, int]  # name for open_data -> resolution
+    seeds: tuple[int, ...]
+    images: tuple[int, ...]  # budgets
+    shares: tuple[Fraction, ...] = EIGHTHS  # of a budget, at which the codes are scored
+    pool: int = 12_000  # images that are encoded for a score
+    standard: bool = False  # at the last point also the field's protocol, which takes minutes
+    pairs: tuple[tuple[str, str], ...] = field(default=())  # differences that the table shows
+
+    def __post_init__(self) -> None:
+        assert self.shares and self.shares[-1] == 1 and list(self.shares) == sorted(self.shares)
+        for label in (*self.methods, *self.data):
+            assert label.replace("_", "").isalnum(), f"{label} must do for a file name"
+        assert all(name in self.methods for pair in self.pairs for name in pair)
+
+    def config(self, cell: Cell) -> Config:
+        """The whole configuration of a cell.
+
+        Checkpoints fall on the points of `shares` (see `points`) and all are kept.
+        """
+        base = recipe_config(self.recipe).with_overrides(
+            [f"model.resolution={self.data[cell.data]}", *self.methods[cell.method]]
+        )
+        every = self.every(cell.images)
+        return base.with_overrides(
+            [
+                f"training.seed={cell.seed}",
+                f"training.images={cell.images}",
+                f"training.checkpoint_every={every}",
+                f"training.log_every={min(base.training.log_every, every)}",
+                f"training.sample_every={cell.images}",
+                "training.keep=1000",
+            ]
+        )
+
+    def scoring(self) -> dict[str, int]:
+        """How codes are scored, as part of a result."""
+        return {"pool": self.pool, "pool_seed": POOL_SEED}
+
+    def parts(self) -> int:
+        """Equal parts of a budget such that every share is a whole number of them."""
+        return math.lcm(*(share.denominator for share in self.shares))
+
+    def every(self, images: int) -> int:
+        """Images between checkpoints."""
+        return math.ceil(images / self.parts())
+
+    def points(self, images: int, batch: int) -> list[int]:
+        """Images seen at each score: where the engine's checkpoints for `shares` fall."""
+        end = math.ceil(images / batch) * batch
+        marks = [int(share * self.parts()) * self.every(images) for share in self.shares[:-1]]
+        return sorted({min(math.ceil(mark / batch) * batch, end) for mark in marks} | {end})
+
+    def cells(self) -> list[Cell]:
+        """In the order of work: all methods of the first seed first, small budgets first."""
+        return [
+            Cell(self.name, method, data, images, seed)
+            for seed in self.seeds
+            for images in sorted(self.images)
+            for data in self.data
+            for method in self.methods
+        ]
+
+    def with_budget(self, images: int) -> Suite:
+        """The same grid with one other budget.
+
+        Raises:
+            ValueError: no positive number of images.
+        """
+        if images < 1:
+            raise ValueError(f"--images {images} must be at least 1, the images each run sees")
+        return replace(self, images=(images,))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its scores."""
+
+    suite: str
+    method: str
+    data: str
+    images: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Also the stem of the result file and the name of the run folder."""
+        return f"{self.method}-{self.data}-{self.images}-s{self.seed}"
+
+
+# Feedback may move C as fast as its signal moves: the bound on the rate is wide.
+FREE = "feedback.rate=0.6"
+CLOSED = ("loop.arm=closed", "feedback.kind=reverse_kl", FREE)
+CLOSED_INFORMATION = ("loop.arm=closed", "feedback.kind=information", FREE)
+# Without feedback C rises evenly: to 8 nats at the end of a run, or to 2 (the slow one).
+OPEN = ("loop.arm=open", "feedback.kind=linear")
+SLOW = "feedback.rate=0.07"
+BASELINES: dict[str, Overrides] = {
+    name: (f"baseline.method={name}",)
+    for name in (
+        "encdiff",
+        "diffae",
+        "disdiff",
+        "beta_vae",
+        "anneal_vae",
+        "factor_vae",
+        "beta_tcvae",
+        "dip_vae",
+    )
+}
+UNTRAINED: dict[str, Overrides] = {name: () for name in CONTROLS}
+ROOMS_AND_KUKA = {"rooms": 32, "kuka": 32}
+FIVE = (0, 1, 2, 3, 4)
+
+SUITES = {
+    suite.name: suite
+    for suite in (
+        Suite(
+            "smoke",
+            "does the bench work? Minutes on a small machine; its scores mean nothing",
+            recipe="tiny",
+            methods={"closed": CLOSED, "beta_vae": BASELINES["beta_vae"]},
+            data={"rooms": 32},
+            seeds=(0, 1),
+            images=(3_200,),
+            shares=(Fraction(1, 2), Fraction(1)),
+            pool=2_000,
+            pairs=(("closed", "beta_vae"),),
+        ),
+        Suite(
+            "arms",
+            "what each part of the closed loop adds",
+            recipe="study32",
+            methods={
+                "vae": ("loop.arm=vae",),
+                "diffae": ("loop.arm=diffae",),
+                "open": OPEN,
+                "open_slow": (*OPEN, SLOW),
+                "closed": CLOSED,
+                "closed_information": CLOSED_INFORMATION,
+            },
+            data=ROOMS_AND_KUKA,
+            seeds=FIVE,
+            images=(32_000,),
+            standard=True,
+            pairs=(
+                ("closed", "open"),
+                ("closed", "open_slow"),
+                ("closed_information", "open"),
+                ("closed", "diffae"),
+                ("closed", "vae"),
+            ),
+        ),
+        Suite(
+            "compare",
+            "CL-Dis and other methods at equal images and network sizes",
+            recipe="study32",
+            methods={"closed": CLOSED, "open": OPEN, **BASELINES, **UNTRAINED},
+            data=ROOMS_AND_KUKA,
+            seeds=FIVE,
+            images=(32_000,),
+            standard=True,
+            pairs=(("closed", "open"), ("closed", "encdiff"), ("closed", "beta_vae")),
+        ),
+    )
+}
+
+
+def find_suite(name: str) -> Suite:
+    """A suite by its name.
+
+    Raises:
+        ValueError: unknown name; the nearest is suggested.
+    """
+    if name not in SUITES:
+        near = difflib.get_close_matches(name, SUITES, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"unknown suite {name!r}; {hint}suites: {', '.join(SUITES)}")
+    return SUITES[name]

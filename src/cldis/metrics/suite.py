@@ -1,0 +1,108 @@
+"""All labelled metrics of one pool of codes with known factors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldis.metrics.batches import PoolBatches
+from cldis.metrics.beta_vae import beta_vae_of
+from cldis.metrics.dci import Estimator, dci_of
+from cldis.metrics.factor_vae import MIN_STD, factor_vae_of
+from cldis.metrics.infomec import infomec_of
+from cldis.metrics.labelled import labelled
+from cldis.metrics.mig import mig_of
+from cldis.metrics.modularity import modularity_of
+from cldis.metrics.sap import sap_of
+
+SettingName = Literal["fast", "standard"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Sizes of a protocol, at most; a smaller pool is shared in the same ratio."""
+
+    train: int  # rows that predictors learn from; also those of MIG and InfoMEC
+    test: int
+    votes: int  # of the FactorVAE score; also the points of the beta-VAE score
+    evaluate: int
+    estimator: Estimator
+
+
+# `standard` has the sizes of disentanglement_lib. What `fast` costs in accuracy is measured in
+# results/metric_parity.md.
+SETTINGS: dict[str, Setting] = {
+    "standard": Setting(10_000, 5_000, 10_000, 5_000, "gbt"),
+    "fast": Setting(2_000, 1_000, 2_000, 1_000, "gbt"),
+}
+BATCH = 64
+
+
+def evaluate(
+    codes: NDArray[np.floating],
+    factors: NDArray[np.integer],
+    factor_sizes: Sequence[int],
+    setting: SettingName = "fast",
+    seed: int = 0,
+    unit_size: int = 1,
+) -> dict[str, Any]:
+    """Score codes [n, d] for factors [n, k] by every metric.
+
+    Factors of size 1 are left out (`left_out` counts them). FactorVAE and beta-VAE batches are
+    drawn from all rows of the pool. TAD, which is for binary attributes only, is not among them:
+    see `tad`.
+
+    Args:
+        factor_sizes: how many values each factor has in the data set.
+        setting: `standard` takes up to 15,000 rows, `fast` up to 3,000.
+
+    Returns:
+        `setting`, `seed`, `pool` (rows), `units`, `left_out`, and one dict each under `dci`,
+        `mig`, `sap`, `factor_vae`, `beta_vae`, `modularity_explicitness`, `infomec`: see the
+        function of that name.
+
+    Raises:
+        ValueError: as `labelled`, an unknown setting, or factors outside their sizes.
+    """
+    if setting not in SETTINGS:
+        raise ValueError(f"no setting {setting!r}; choose one of {', '.join(SETTINGS)}")
+    chosen = SETTINGS[setting]
+    data = labelled(codes, _varying(factors, factor_sizes), unit_size)
+    fit_on, check_on = data.split(chosen.train, chosen.test, seed)
+    votes = (chosen.votes, chosen.evaluate, BATCH)
+    return {
+        "setting": setting,
+        "seed": seed,
+        "pool": len(data.codes),
+        "units": data.codes.shape[1],
+        "left_out": len(factor_sizes) - len(data.sizes),
+        "dci": dci_of(fit_on, check_on, chosen.estimator, seed),
+        "mig": mig_of(fit_on),
+        "sap": sap_of(fit_on, check_on),
+        "factor_vae": factor_vae_of(PoolBatches(data, seed), data.codes, *votes, MIN_STD, seed),
+        "beta_vae": beta_vae_of(PoolBatches(data, seed), data.codes, *votes, seed),
+        "modularity_explicitness": modularity_of(fit_on, check_on),
+        "infomec": infomec_of(fit_on, seed),
+    }
+
+
+def _varying(factors: NDArray[np.integer], sizes: Sequence[int]) -> NDArray[np.integer]:
+    """The factors that can take more than one value, after a look at their range."""
+    factors = np.asarray(factors)
+    if factors.ndim != 2 or factors.shape[1] != len(sizes):
+        raise ValueError(
+            f"factors {list(factors.shape)} and {len(sizes)} factor sizes do not fit; "
+            f"expected [n, k] and k sizes"
+        )
+    wrong = np.argwhere((factors < 0) | (factors >= np.array(sizes)))
+    if len(wrong):
+        row, j = wrong[0]
+        raise ValueError(
+            f"factor {j} is {factors[row, j]} in row {row}, but its size is {sizes[j]}; "
+            f"values run from 0 to size - 1"
+        )
+    return factors[:, np.array(sizes) > 1]

@@ -1,0 +1,39 @@
+"""Which arithmetic a machine is fast in: bf16 where it has instructions for it, else float32.
+
+Without them PyTorch computes bf16 convolutions in a fallback that took 13 times as long as float32
+on an AVX2 processor (decision 9), so a fixed default would be right on one machine and ruinous on
+the next.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from cldis.config import Config
+
+
+def settled(config: Config) -> Config:
+    """`config` with `training.precision=auto` replaced by what suits this machine."""
+    if config.training.precision != "auto":
+        return config
+    return config.with_overrides([f"training.precision={best()}"])
+
+
+def best() -> Literal["no", "bf16"]:
+    """bf16 on CUDA and on processors whose convolutions have it in hardware, else `no`."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    fast = "avx512_bf16", "amx_bf16", "bf16"  # the last is what ARM calls it
+    return "bf16" if any(flag in processor_flags() for flag in fast) else "no"
+
+
+def processor_flags() -> set[str]:
+    """Instruction sets of the processor as Linux lists them; empty elsewhere."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            lines = [line for line in file if line.lower().startswith(("flags", "features"))]
+    except OSError:
+        return set()
+    return set(lines[0].split(":", 1)[1].split()) if lines else set()

@@ -1,0 +1,54 @@
+"""The suites as data: order, points, and settings that every cell accepts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.grid import NAMES, SMALL
+from cldis.baselines.controls import CONTROLS as BUILT
+from cldis.bench.suites import CONTROLS, SUITES, Suite
+
+
+def test_the_queue_goes_seed_by_seed() -> None:
+    assert [cell.name for cell in SMALL.cells()] == NAMES
+
+
+def test_every_control_exists() -> None:
+    assert set(CONTROLS) == set(BUILT)
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=list(SUITES))
+def test_every_cell_has_a_valid_configuration_of_its_own(suite: Suite) -> None:
+    cells = suite.cells()
+    assert len({cell.name for cell in cells}) == len(cells)
+    for cell in cells[: len(cells) // len(suite.seeds)]:
+        config = suite.config(cell)
+        assert config.training.images == cell.images and config.training.seed == cell.seed
+        assert config.model.resolution == suite.data[cell.data]
+
+
+shares = st.lists(
+    st.fractions(Fraction(1, 16), Fraction(15, 16), max_denominator=16), max_size=4, unique=True
+)
+
+
+@given(st.integers(1, 200_000), st.sampled_from([1, 8, 32, 64]), shares)
+def test_points_are_checkpoints_of_the_engine(
+    images: int, batch: int, parts: list[Fraction]
+) -> None:
+    suite = replace(SMALL, shares=(*sorted(parts), Fraction(1)))
+    every, steps = suite.every(images), -(-images // batch)
+    points = suite.points(images, batch)
+    assert points == sorted(set(points)) and points[-1] == steps * batch
+    for point in points[:-1]:
+        # The rule of `Trainer.crossed`.
+        assert point % batch == 0 and point // every > (point - batch) // every
+    wanted = [min(float(share * images), images) for share in suite.shares]
+    for goal in wanted:
+        nearest = min(abs(point - goal) for point in points)
+        assert nearest <= batch + suite.parts()
