@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cldis.data import open_data
+from cldis.data.source import NAMES, PUBLISHED
 from cldis.data.split import split
 
 
@@ -20,6 +21,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with one folder of images, where nothing reaches for the network."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CLDIS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CLDIS_DATA", raising=False)
     (tmp_path / "photos").mkdir()
     Image.new("RGB", (8, 8)).save(tmp_path / "photos" / "a.png")
     return tmp_path
@@ -51,6 +53,18 @@ def test_wrong_names(here: Path) -> None:
     refused("/nowhere/at/all", "check the path")
     refused("x" * 5000, "check the path")
     refused("photos/a.png", "single file", "give photos")
+
+
+def test_names_open_what_they_say(here: Path) -> None:
+    assert len(set(NAMES)) == 11
+    assert open_data("rooms", 32).name == "rooms"
+    for name in PUBLISHED:
+        refused(name, repr(name), "published file", "CLDIS_DATA")
+    refused("mpi3d", "did you mean 'mpi3d_toy'?")
+    (here / "celeba").mkdir()
+    Image.new("RGB", (8, 8)).save(here / "celeba" / "a.png")
+    assert open_data("./celeba", 8).label(0) == "a.png"
+    refused("celeba", "write ./celeba")
 
 
 def test_resolution_first(here: Path) -> None:

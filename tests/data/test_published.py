@@ -281,7 +281,7 @@ def test_verify(
     assert verify.main([]) == 0
     out = capsys.readouterr().out
     # FIPS 180-2, appendix B.1
-    assert "a.bin: ok (md5)" in out and "no checksum is published; its sha256 is ba7816bf" in out
+    assert "a.bin: ok (md5)" in out and "no checksum is known; its sha256 is ba7816bf" in out
     (folder / "a.bin").write_bytes(b"abd")
     assert verify.main(["a"]) == 1 and "differs" in capsys.readouterr().out
     assert verify.main(["c"]) == 2 and "no published data 'c'" in capsys.readouterr().err

@@ -47,7 +47,7 @@ def write_kept(path: Path, values: NDArray[Any], dtype: str) -> None:
         warnings.warn(
             f"{path} could not be written ({error}); it will be made again next time, "
             "set CLDIS_CACHE to a folder with space",
-            stacklevel=5,
+            stacklevel=4,
         )
 
 

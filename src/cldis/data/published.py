@@ -19,7 +19,7 @@ MPI3D = "https://storage.googleapis.com/disentanglement_dataset/Final_Dataset/"
 class PublishedFile:
     """One file as published.
 
-    `checksum` is "sha256:..." or "md5:..." as a public source gives it (`docs/data.md` says
+    `checksum` is "sha256:..." or "md5:..." as another project recorded it (`docs/data.md` says
     which), or None where none was found.
     """
 

@@ -21,7 +21,7 @@ def check(file: PublishedFile, folder: Path) -> tuple[bool, str]:
     with path.open("rb") as content:
         found = hashlib.file_digest(content, algorithm).hexdigest()
     if not expected:
-        return True, f"{file.name}: no checksum is published; its {algorithm} is {found}"
+        return True, f"{file.name}: no checksum is known; its {algorithm} is {found}"
     if found == expected:
         return True, f"{file.name}: ok ({algorithm})"
     return False, f"{file.name}: {algorithm} {found} differs from {expected}; download it again"
