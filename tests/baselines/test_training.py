@@ -71,7 +71,7 @@ def test_every_baseline_learns(trained: dict[str, Trainer], method: str) -> None
     source, model = TwoFactors(), load(made.run.path)
     x = to_model(source.batch(np.arange(100)))
     found = health.measure(model.loop, x)
-    # So early gamma holds the KL at C by narrow posteriors; the means differ, but by little.
+    # So early AnnealVAE holds the KL at C by narrow posteriors; the means differ, but by little.
     assert health.warnings(found, 4) == [] or method == "anneal_vae"
     codes = model.encode(x)
     code = codes.disen if method in VAES else codes.sem

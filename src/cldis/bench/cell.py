@@ -19,6 +19,7 @@ from cldis.bench.suites import CONTROLS, Cell, Suite
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.data.source import ImageSource
+from cldis.metrics.suite import SettingName
 from cldis.training.engine import Trainer
 from cldis.training.log import read_metrics
 from cldis.training.run import RunFolder, git_revision, versions
@@ -52,7 +53,9 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
     images = score.batches(source, indices, device)
 
     def scored(codes: dict[str, Any], unit_size: int, last: bool) -> dict[str, Any]:
-        how = ("fast", "standard") if last and suite.standard else ("fast",)
+        how: tuple[SettingName, ...] = (
+            ("fast", "standard") if last and suite.standard else ("fast",)
+        )
         return score.scores(codes, source, indices, unit_size, how)
 
     if cell.method in CONTROLS:

@@ -43,16 +43,16 @@ def picture(suite: Suite, groups: Sequence[Group]) -> bytes:
     shown = (DCI, COLUMNS[0])
     figure = Figure(figsize=(11, 7.5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(shown), 2, sharey="row")
+    axes = figure.subplots(len(shown), 2, sharex="col", sharey="row")
     order = [*suite.methods]
     for row, column in zip(axes, shown, strict=True):
         for group in groups:
             place = order.index(group.method) if group.method in order else len(order)
             _draw(row, group, column, place)
         row[0].set_ylabel(column.head)
+        row[0].set_ylim(0, min(1.0, row[0].get_ylim()[1]))
         for ax in row:
             ax.grid(alpha=0.3)
-            ax.set_ylim(0, 1)
     axes[-1][0].set_xlabel("images seen")
     axes[-1][1].set_xlabel("training time (minutes), mean over seeds")
     axes[-1][0].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

@@ -16,6 +16,7 @@ from cldis.bench.suites import POOL_SEED
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.images import to_model
+from cldis.metrics.suite import SettingName, evaluate
 from cldis.training.checkpoint import load_into, load_tensors
 
 BATCH = 256
@@ -39,7 +40,7 @@ def trained_codes(
     """Means of every code [n, d] under the averaged weights, and the columns per unit.
 
     Args:
-        images: batches [b, 3, H, W] in [-1, 1], on the device to use.
+        images: batches uint8 [b, 3, H, W], on the device to use.
     """
     model = baselines.build(config).eval().to(images[0].device)
     load_into(model, load_tensors(checkpoint / "ema.safetensors"), str(checkpoint))
@@ -49,7 +50,7 @@ def trained_codes(
     if model.vae is not None:
         encoders["z_disen"] = model.vae.encode
     codes = {
-        name: torch.cat([encode(x).mean.float().cpu() for x in images]).numpy()
+        name: torch.cat([encode(_floats(x)).mean.float().cpu() for x in images]).numpy()
         for name, encode in encoders.items()
     }
     return codes, getattr(model, "unit_size", 1)
@@ -62,13 +63,18 @@ def control_codes(
     generator = np.random.default_rng(config.training.seed)
     chosen = np.sort(generator.choice(len(source), min(FIT, len(source)), replace=False))
     control = CONTROLS[method](config).fit(to_model(source.batch(chosen)))
-    return {"z_sem": control.encode(torch.cat([x.cpu() for x in images]))}
+    return {"z_sem": np.concatenate([control.encode(_floats(x).cpu()) for x in images])}
 
 
 def batches(source: ImageSource, indices: NDArray[Any], device: torch.device) -> list[Tensor]:
-    """The images [b, 3, H, W] in [-1, 1] on `device`, in batches: 600 MB for 12,000 at 64 px."""
+    """The images uint8 [b, 3, H, W] on `device`, in batches: 150 MB for 12,000 at 64 px."""
     parts = [indices[start : start + BATCH] for start in range(0, len(indices), BATCH)]
-    return [to_model(source.batch(part), device) for part in parts]
+    return [torch.from_numpy(np.array(source.batch(part))).to(device) for part in parts]
+
+
+def _floats(images: Tensor) -> Tensor:
+    """uint8 to [-1, 1], as `cldis.images.to_model`."""
+    return images.float().div_(127.5).sub_(1)
 
 
 def scores(
@@ -76,15 +82,13 @@ def scores(
     source: ImageSource,
     indices: NDArray[Any],
     unit_size: int,
-    settings: tuple[str, ...],
+    settings: tuple[SettingName, ...],
 ) -> dict[str, Any]:
     """{code: {setting: every metric}} for codes of the images `indices`.
 
     Raises:
         ValueError: a code is not finite, or a metric cannot be taken.
     """
-    from cldis.metrics.suite import evaluate
-
     factors, sizes = source.factors(indices), source.factor_sizes
     return {
         name: {

@@ -31,7 +31,7 @@ class Suite:
     images: tuple[int, ...]  # budgets
     shares: tuple[Fraction, ...] = EIGHTHS  # of a budget, at which the codes are scored
     pool: int = 12_000  # images that are encoded for a score
-    standard: bool = False  # at the last point also the field's protocol, which takes minutes
+    standard: bool = False  # at the last point also the field's protocol, 12 s a code
     pairs: tuple[tuple[str, str], ...] = field(default=())  # differences that the table shows
 
     def __post_init__(self) -> None:
@@ -136,6 +136,7 @@ BASELINES: dict[str, Overrides] = {
     )
 }
 UNTRAINED: dict[str, Overrides] = {name: () for name in CONTROLS}
+ON_GPU = "training.compile=true"
 ROOMS_AND_KUKA = {"rooms": 32, "kuka": 32}
 FIVE = (0, 1, 2, 3, 4)
 
@@ -181,6 +182,42 @@ SUITES = {
                 ("closed", "encdiff"),
                 ("closed", "beta_vae"),
             ),
+        ),
+        Suite(
+            "gpu_rooms",
+            "full budget on rooms at 64 px: the closed loop and the strongest of each other family",
+            recipe="cpu64",
+            methods={
+                "closed": (*CLOSED, ON_GPU),
+                "encdiff": (*BASELINES["encdiff"], ON_GPU),
+                "beta_vae": (*BASELINES["beta_vae"], ON_GPU),
+            },
+            data={"rooms": 64},
+            seeds=(0, 1, 2),
+            images=(960_000,),
+            standard=True,
+            pairs=(("closed", "encdiff"), ("closed", "beta_vae")),
+        ),
+        Suite(
+            "gpu_rest",
+            "full budget on rooms at 64 px: the arms of the loop and the other methods",
+            recipe="cpu64",
+            methods={
+                "vae": ("loop.arm=vae", ON_GPU),
+                "backbone": ("loop.arm=diffae", ON_GPU),
+                "open": (*OPEN, ON_GPU),
+                "closed_information": (*CLOSED_INFORMATION, ON_GPU),
+                **{
+                    name: (*overrides, ON_GPU)
+                    for name, overrides in BASELINES.items()
+                    if name not in ("encdiff", "beta_vae")
+                },
+                **UNTRAINED,
+            },
+            data={"rooms": 64},
+            seeds=(0, 1, 2),
+            images=(960_000,),
+            standard=True,
         ),
     )
 }

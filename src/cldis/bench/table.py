@@ -21,25 +21,24 @@ class Column:
     """A score: its head in the table, and where `cldis.metrics.suite.evaluate` puts it."""
 
     head: str
-    path: tuple[str, ...]
+    metric: str
+    keys: tuple[str, ...]  # the first one that is there counts; later ones are older names
 
     def of(self, scores: dict[str, Any]) -> float:
-        value: Any = scores
-        for key in self.path:
-            value = value[key]
-        return float(value)
+        found = scores[self.metric]
+        return float(next(found[key] for key in self.keys if key in found))
 
 
 COLUMNS = (
-    Column("FactorVAE", ("factor_vae", "score")),
-    Column("DCI-D", ("dci", "disentanglement")),
-    Column("DCI-C", ("dci", "completeness")),
-    Column("DCI-I", ("dci", "informativeness")),
-    Column("MIG", ("mig", "mig")),
-    Column("SAP", ("sap", "sap")),
-    Column("InfoM", ("infomec", "modularity")),
-    Column("InfoE", ("infomec", "explicitness")),
-    Column("InfoC", ("infomec", "compactness")),
+    Column("FactorVAE", "factor_vae", ("score",)),
+    Column("DCI-D", "dci", ("disentanglement",)),
+    Column("DCI-C", "dci", ("completeness",)),
+    Column("DCI-I", "dci", ("informativeness",)),
+    Column("MIG", "mig", ("mig", "score")),
+    Column("SAP", "sap", ("sap", "score")),
+    Column("InfoM", "infomec", ("modularity",)),
+    Column("InfoE", "infomec", ("explicitness",)),
+    Column("InfoC", "infomec", ("compactness",)),
 )
 DCI = COLUMNS[1]
 
@@ -128,9 +127,10 @@ def _refuse(found: dict[Path, tuple[tuple[str, ...], dict[str, Any]]], what: str
 
 
 def _estimators(record: Record) -> dict[str, str]:
-    """The estimator behind DCI per setting: scores under another one are not comparable."""
+    """What stands behind DCI and FactorVAE per setting: other scores are not comparable."""
     return {
-        setting: str(scores["dci"]["estimator"])
+        setting: f"{scores['dci']['estimator']}, {scores['dci']['train']:,} codes to train and "
+        f"{scores['dci']['test']:,} to test; FactorVAE from {scores['factor_vae']['train']:,} votes"
         for point in record["curve"]
         for code in point["codes"].values()
         for setting, scores in code.items()
@@ -170,7 +170,7 @@ def page_text(
         f"whole grid with seed {scoring['pool_seed']}, averaged weights. Entries are mean ± "
         "standard deviation over seeds and [Student's 95 % interval of the mean].",
         "",
-        *(f"DCI in the `{name}` setting: {text}." for name, text in sorted(estimators.items())),
+        *(f"Setting `{name}`: DCI by {text}." for name, text in sorted(estimators.items())),
         "",
     ]
     lines += [f"![{name}]({name})" for name in pictures] + [""]

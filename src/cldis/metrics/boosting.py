@@ -57,7 +57,7 @@ class Boosted:
         return _classes(scores)
 
 
-def boost(codes: Floats, labels: Integers, classes: int) -> Boosted:
+def boost(codes: Floats, labels: Integers, classes: int, rounds: int = ROUNDS) -> Boosted:
     """Fit codes [n, d] to labels [n] in [0, classes), each of which occurs.
 
     Deterministic: there is nothing random in it.
@@ -72,9 +72,9 @@ def boost(codes: Floats, labels: Integers, classes: int) -> Boosted:
     start = prior[1:] - prior[:1] if trees == 1 else prior
     truth = (labels == np.arange(classes)[:, None])[-trees:]  # [trees, n]
     scores = np.repeat(start[:, None], len(labels), axis=1)
-    size = (1.0 if trees == 1 else (classes - 1) / classes) * RATE
+    size = 1.0 if trees == 1 else (classes - 1) / classes  # of a Newton step (Friedman, eq. 34)
     found: list[list[NDArray[Any]]] = [[], [], []]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         share = _shares(scores)
         residual = truth - share
         unit, cut, leaf = grower.grow(residual.astype(np.float32))
@@ -82,7 +82,7 @@ def boost(codes: Floats, labels: Integers, classes: int) -> Boosted:
         top = np.bincount(slot, residual.ravel(), trees * LEAVES)
         curve = np.bincount(slot, (share * (1 - share)).ravel(), trees * LEAVES)
         value = np.divide(top, curve, out=np.zeros_like(top), where=curve > 1e-150)
-        value = (value * size / RATE).reshape(trees, LEAVES)
+        value = (value * size).reshape(trees, LEAVES)
         scores += RATE * np.take_along_axis(value, leaf.astype(np.int64), axis=1)
         for kept, new in zip(found, (unit, cut, value), strict=True):
             kept.append(new)

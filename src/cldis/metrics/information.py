@@ -70,13 +70,15 @@ def _ross(unit: Floats, labels: Integers, size: int, neighbours: int) -> float:
             continue
         k = min(neighbours, len(own) - 1)
         centres.append(own)
-        radii.append(np.nextafter(_distance(own, k), 0))
+        radii.append(_distance(own, k))
         near.append(np.full(len(own), k))
         rows.append(np.full(len(own), len(own)))
     if not centres:
         return 0.0
     centre, radius = np.concatenate(centres), np.concatenate(radii)
     everyone = np.sort(centre)
+    # The k-th neighbour itself is not closer, and rounding must not bring it in.
+    radius -= 4 * np.spacing(np.abs(centre) + radius)
     inside = np.searchsorted(everyone, centre + radius, side="right")
     inside -= np.searchsorted(everyone, centre - radius, side="left")
     terms = digamma(np.concatenate(near)) - digamma(np.concatenate(rows))
