@@ -104,8 +104,8 @@ def ours(kind: str, train: int, test: int, votes: int) -> dict[str, float]:
         "DCI disentanglement": dci["disentanglement"],
         "DCI completeness": dci["completeness"],
         "DCI informativeness": dci["informativeness"],
-        "MIG": mig_of(fit_on)["mig"],
-        "SAP": sap_of(fit_on, check_on)["sap"],
+        "MIG": mig_of(fit_on)["score"],
+        "SAP": sap_of(fit_on, check_on)["score"],
         "FactorVAE": factor_vae_score(sample, SIZES, votes, votes // 2, min_std=0)["score"],
         "beta-VAE": beta_vae_score(sample, SIZES, votes, votes // 2)["score"],
         "modularity": modular["modularity"],
@@ -113,7 +113,7 @@ def ours(kind: str, train: int, test: int, votes: int) -> dict[str, float]:
         "InfoM": info["modularity"],
         "InfoC": info["compactness"],
         "InfoE": info["explicitness"],
-        "TAD": tad(fit_on.codes, halves)["tad"],
+        "TAD": tad(fit_on.codes, halves)["score"],
     }
 
 

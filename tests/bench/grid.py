@@ -44,8 +44,8 @@ def measured(value: float, estimator: str = "none") -> dict[str, Any]:
             "test": 5,
         },
         "factor_vae": {"score": value, "train": 10},
-        "mig": {"mig": value},
-        "sap": {"sap": value},
+        "mig": {"score": value},
+        "sap": {"score": value},
         "infomec": {"modularity": value, "explicitness": value, "compactness": value},
     }
 

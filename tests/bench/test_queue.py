@@ -174,8 +174,8 @@ def test_a_damaged_result_is_reported_and_run_again(
     if harm == "cut":
         path.write_text(text[: len(text) // 2])
     elif harm == "digit":
-        score = json.loads(text)["curve"][0]["codes"]["z_disen"]["fast"]["mig"]["mig"]
-        path.write_text(text.replace(f'"mig": {score}', '"mig": 0.999'))
+        score = json.loads(text)["curve"][0]["codes"]["z_disen"]["fast"]["mig"]["score"]
+        path.write_text(text.replace(f'"score": {score}', '"score": 0.999', 1))
     elif harm == "empty":
         path.write_text("")
     elif harm == "binary":

@@ -62,9 +62,9 @@ def test_mig_of_a_code_with_a_twin_is_zero() -> None:
     factors = grid_factors()
     codes = aligned(factors)
     alone, twin = (mig(c, factors) for c in (codes, np.concatenate([codes, codes[:, :1]], axis=1)))
-    assert alone["mig"] > 0.99 and alone["bins"] == 20 and alone["rows"] == 3000
+    assert alone["score"] > 0.99 and alone["bins"] == 20 and alone["rows"] == 3000
     assert twin["gap"][0] == pytest.approx(0, abs=1e-12)
-    assert twin["mig"] == pytest.approx(alone["mig"] * 2 / 3, abs=0.01)
+    assert twin["score"] == pytest.approx(alone["score"] * 2 / 3, abs=0.01)
     with pytest.raises(ValueError, match="MIG with 1 bins"):
         mig(codes, factors, bins=1)
 

@@ -33,7 +33,7 @@ def test_sap_of_two_equal_units_is_zero() -> None:
     factors = grid_factors(600)
     unit = factors[:, :1] + 0.1 * noise(600, 1)
     found = sap(np.concatenate([unit, unit, -2 * unit], axis=1), factors)
-    assert found["sap"] == pytest.approx(0, abs=0.02)
+    assert found["score"] == pytest.approx(0, abs=0.02)
     assert (found["train"], found["test"]) == (400, 200)
     assert np.shape(found["accuracy"]) == (3, 3)
 
@@ -58,11 +58,11 @@ def test_tad_counts_what_each_attribute_has_ahead() -> None:
     codes = np.stack([a[:, 0] + 0.1 * rng.standard_normal(2000), -a[:, 1], 3 * a[:, 1]], axis=1)
     found = tad(codes, a)
     assert found["captured"] == 2 and found["redundant"] == 0
-    assert found["tad"] == pytest.approx(0.5, abs=0.03)  # attribute 1 is held twice
+    assert found["score"] == pytest.approx(0.5, abs=0.03)  # attribute 1 is held twice
     assert found["auroc"][0][0] == pytest.approx(1) and found["auroc"][1][1] == 1
     doubled = tad(codes, np.concatenate([a, a[:, :1]], axis=1))
     assert doubled["redundant"] == 2 and doubled["captured"] == 1
     alone = tad(codes[:, :1], a[:, :1])
-    assert alone["tad"] == pytest.approx(0.5)  # ahead of chance
+    assert alone["score"] == pytest.approx(0.5)  # ahead of chance
     with pytest.raises(ValueError, match="attribute 1 has 4 values"):
         tad(noise(), grid_factors()[:, :2].clip(max=[1, 3]))

@@ -23,7 +23,7 @@ def mig(
     10,000 rows. All rows given are used.
 
     Returns:
-        `mig` in [0, 1], the mean of `gap` per factor; `bins`, `rows`. A constant unit holds 0
+        `score` in [0, 1], the mean of `gap` per factor; `bins`, `rows`. A constant unit holds 0
         nats; with one unit the second best counts as 0.
 
     Raises:
@@ -39,4 +39,4 @@ def mig(
 def mig_of(data: Labelled, bins: int = BINS) -> dict[str, Any]:
     """`mig` of checked data."""
     gap = gaps(binned_information(data, bins)) / entropies(data)
-    return {"mig": float(gap.mean()), "gap": gap.tolist(), "bins": bins, "rows": len(data.codes)}
+    return {"score": float(gap.mean()), "gap": gap.tolist(), "bins": bins, "rows": len(data.codes)}

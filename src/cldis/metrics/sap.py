@@ -32,7 +32,7 @@ def sap(
         train, test: rows at most, drawn at random; fewer rows are shared in the same ratio.
 
     Returns:
-        `sap` in [0, 1], the mean over factors; `accuracy` [d][k] on the test rows, `train`,
+        `score` in [0, 1], the mean over factors; `accuracy` [d][k] on the test rows, `train`,
         `test`. With one unit the second best counts as 0.
 
     Raises:
@@ -55,7 +55,7 @@ def sap_of(fit_on: Labelled, check_on: Labelled) -> dict[str, Any]:
         ]
     )
     return {
-        "sap": float(gaps(accuracy).mean()),
+        "score": float(gaps(accuracy).mean()),
         "accuracy": accuracy.tolist(),
         "train": len(fit_on.codes),
         "test": len(check_on.codes),
