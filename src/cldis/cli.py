@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
 
     train = commands.add_parser("train", help="train on a folder of images or a named data set")
-    train.add_argument("data", metavar="PATH_OR_NAME", help="folder, a name such as rooms or kuka, or hf:NAME")
+    train.add_argument(
+        "data", metavar="PATH_OR_NAME", help="folder, name (docs/data.md), or hf:NAME"
+    )
     train.add_argument("--out", required=True, metavar="RUN", help="run folder to write")
     train.add_argument("--recipe", help="see `cldis recipes` (default: cpu64)")
     train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
