@@ -41,6 +41,10 @@ if compgen -G '.whl/*.whl' >/dev/null; then
   fi
   export PYTHONPATH="$PYTHONPATH:$work/site"
 fi
+if [ -e .whl/revision ] && [ ! -e .git ]; then
+  CLDIS_REVISION=$(cat .whl/revision)
+  export CLDIS_REVISION
+fi
 if [ -e .gpu/results.tar.gz ]; then
   tar -xzf .gpu/results.tar.gz -C "$work" --skip-old-files || exit 1
 fi

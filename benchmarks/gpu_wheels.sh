@@ -23,4 +23,6 @@ rm -rf .whl
   --platform manylinux2014_x86_64 --platform any \
   "pydantic==$pydantic" "pydantic-core==$core" annotated-types typing-inspection \
   typing-extensions diffusers importlib-metadata zipp
+# What travels may lack .git: results still name the revision they come from.
+git describe --always --dirty=+ >.whl/revision
 ls -l .whl
