@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -146,7 +148,6 @@ def test_two_processes_share_the_work(whole: Path, tmp_path: Path) -> None:
         line.split(":")[0] for _, words in ends for line in words.splitlines() if " left" in line
     ]
     assert sorted(begun) == sorted(NAMES)  # each cell by one process only
-    assert all(name in words for _, words in ends for name in NAMES[:1]) or len(set(begun)) == 4
     assert states(tmp_path) == ["done"] * 4
     for name in NAMES:
         assert measured(tmp_path, name) == measured(whole, name)
@@ -192,9 +193,6 @@ def test_a_damaged_result_is_reported_and_run_again(
 def test_a_result_of_other_settings_is_neither_used_nor_overwritten(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import dataclasses
-    import shutil
-
     shutil.copytree(whole / "results", tmp_path / "results")
     methods = {**SMALL.methods, "vae": (*SMALL.methods["vae"], "vae.beta=7")}
     monkeypatch.setitem(SUITES, SMALL.name, dataclasses.replace(SMALL, methods=methods))

@@ -22,23 +22,22 @@ class Column:
 
     head: str
     metric: str
-    keys: tuple[str, ...]  # the first one that is there counts; later ones are older names
+    key: str
 
     def of(self, scores: dict[str, Any]) -> float:
-        found = scores[self.metric]
-        return float(next(found[key] for key in self.keys if key in found))
+        return float(scores[self.metric][self.key])
 
 
 COLUMNS = (
-    Column("FactorVAE", "factor_vae", ("score",)),
-    Column("DCI-D", "dci", ("disentanglement",)),
-    Column("DCI-C", "dci", ("completeness",)),
-    Column("DCI-I", "dci", ("informativeness",)),
-    Column("MIG", "mig", ("mig", "score")),
-    Column("SAP", "sap", ("sap", "score")),
-    Column("InfoM", "infomec", ("modularity",)),
-    Column("InfoE", "infomec", ("explicitness",)),
-    Column("InfoC", "infomec", ("compactness",)),
+    Column("FactorVAE", "factor_vae", "score"),
+    Column("DCI-D", "dci", "disentanglement"),
+    Column("DCI-C", "dci", "completeness"),
+    Column("DCI-I", "dci", "informativeness"),
+    Column("MIG", "mig", "score"),
+    Column("SAP", "sap", "score"),
+    Column("InfoM", "infomec", "modularity"),
+    Column("InfoE", "infomec", "explicitness"),
+    Column("InfoC", "infomec", "compactness"),
 )
 DCI = COLUMNS[1]
 

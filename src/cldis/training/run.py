@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import platform
 import subprocess
 import sys
@@ -128,10 +129,13 @@ def versions() -> dict[str, str]:
 
 
 def git_revision() -> str:
-    """Revision of the source tree this package runs from, or "unknown"; `+` marks local changes."""
+    """Revision of the source tree this package runs from; `+` marks local changes.
+
+    Where there is no repository: `$CLDIS_REVISION`, else "unknown".
+    """
     try:
         command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
         return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
-        return "unknown"
+        return os.environ.get("CLDIS_REVISION", "unknown")
