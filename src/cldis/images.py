@@ -20,7 +20,12 @@ def to_uint8(images: Tensor) -> Tensor:
 
 def to_model(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """uint8 [n, 3, H, W] -> float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(images)).to(device).float().div_(127.5).sub_(1)
+    return from_uint8(torch.from_numpy(np.array(images)).to(device))
+
+
+def from_uint8(images: Tensor) -> Tensor:
+    """uint8 of any shape to float32 in [-1, 1], on the same device."""
+    return images.float().div_(127.5).sub_(1)
 
 
 def grid(cells: Tensor, gap: int = 2) -> Image.Image:

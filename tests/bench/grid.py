@@ -51,7 +51,7 @@ def measured(value: float, estimator: str = "none") -> dict[str, Any]:
 
 
 def quick_scores(
-    codes: dict[str, Any], source: Any, indices: Any, unit_size: int, settings: Sequence[str]
+    codes: dict[str, Any], source: Any, indices: Any, settings: Sequence[str]
 ) -> dict[str, Any]:
     """In the place of `score.scores`: the size of each code, to all its digits."""
     assert len(indices) == len(source.factors(indices))

@@ -22,6 +22,7 @@ from cldis.data.source import ImageSource
 from cldis.metrics.suite import SettingName
 from cldis.training.engine import Trainer
 from cldis.training.log import read_metrics
+from cldis.training.processor import cpuinfo
 from cldis.training.run import RunFolder, git_revision, versions
 
 
@@ -52,17 +53,17 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
     indices = score.pool(source, suite.pool)
     images = score.batches(source, indices, device)
 
-    def scored(codes: dict[str, Any], unit_size: int, last: bool) -> dict[str, Any]:
+    def scored(codes: dict[str, Any], last: bool) -> dict[str, Any]:
         how: tuple[SettingName, ...] = (
             ("fast", "standard") if last and suite.standard else ("fast",)
         )
-        return score.scores(codes, source, indices, unit_size, how)
+        return score.scores(codes, source, indices, how)
 
     if cell.method in CONTROLS:
         start = time.perf_counter()
         codes = score.control_codes(cell.method, config, source, images)
         seconds = round(time.perf_counter() - start, 2)
-        level = {"images": 0, "seconds": seconds, "codes": scored(codes, 1, last=True)}
+        level = {"images": 0, "seconds": seconds, "codes": scored(codes, last=True)}
         return record(suite, cell, config, source, git_revision(), [level], [])
 
     run = open_run(folder, config, source, cell.data)
@@ -73,12 +74,12 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
     points = suite.points(cell.images, config.training.batch)
     for point in points:
         checkpoint = run.checkpoints / f"{point:012d}"
-        codes, unit_size = score.trained_codes(config, checkpoint, images)
+        codes = score.trained_codes(config, checkpoint, images)
         curve.append(
             {
                 "images": point,
                 "seconds": round(seconds_until(lines, point), 2),
-                "codes": scored(codes, unit_size, last=point == points[-1]),
+                "codes": scored(codes, last=point == points[-1]),
             }
         )
     return record(suite, cell, config, source, run.about["git"], curve, lines)
@@ -148,16 +149,8 @@ def seconds_until(lines: list[dict[str, Any]], images: int) -> float:
 def machine() -> dict[str, Any]:
     """What a duration depends on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"processor": _processor(), "threads": torch.get_num_threads(), "gpu": gpu}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    processor = cpuinfo("model name") or platform.processor() or platform.machine()
+    return {"processor": processor, "threads": torch.get_num_threads(), "gpu": gpu}
 
 
 def record(

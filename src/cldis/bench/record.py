@@ -41,14 +41,14 @@ KEYS = {
 # What differs between the cells of one method by design, changes no number, or belongs to the
 # machine: the precision is settled when a run starts, and the table names it.
 VARYING = {
-    "seed",
-    "images",
-    "checkpoint_every",
-    "log_every",
-    "sample_every",
-    "keep",
-    "precision",
-    "compile",
+    "training.seed",
+    "training.images",
+    "training.checkpoint_every",
+    "training.log_every",
+    "training.sample_every",
+    "training.keep",
+    "training.precision",
+    "training.compile",
 }
 
 
@@ -109,7 +109,7 @@ def settings(config: Config) -> dict[str, Any]:
     for section, value in config.to_dict().items():
         if isinstance(value, dict):
             flat |= {f"{section}.{key}": item for key, item in value.items()}
-    return {key: item for key, item in flat.items() if key not in _varying()}
+    return {key: item for key, item in flat.items() if key not in VARYING}
 
 
 def record_settings(record: dict[str, Any]) -> dict[str, Any]:
@@ -125,10 +125,6 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
     """In words: `feedback.rate .3 / .1, ...`; empty when they agree."""
     keys = [key for key in sorted({*one, *other}) if one.get(key) != other.get(key)]
     return ", ".join(f"{key} {one.get(key)!r} / {other.get(key)!r}" for key in keys)
-
-
-def _varying() -> set[str]:
-    return {f"training.{key}" for key in VARYING}
 
 
 def _checksum(record: dict[str, Any]) -> str:

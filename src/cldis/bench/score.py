@@ -15,8 +15,8 @@ from cldis.baselines.controls import CONTROLS
 from cldis.bench.suites import POOL_SEED
 from cldis.config import Config
 from cldis.data.source import ImageSource
-from cldis.images import to_model
-from cldis.metrics.suite import SettingName, evaluate
+from cldis.images import from_uint8, to_model
+from cldis.metrics.suite import SettingName, evaluate_settings
 from cldis.training.checkpoint import load_into, load_tensors
 
 BATCH = 256
@@ -36,8 +36,8 @@ def pool(source: ImageSource, size: int) -> NDArray[np.int64]:
 @torch.no_grad()
 def trained_codes(
     config: Config, checkpoint: Path, images: list[Tensor]
-) -> tuple[dict[str, NDArray[np.float32]], int]:
-    """Means of every code [n, d] under the averaged weights, and the columns per unit.
+) -> dict[str, NDArray[np.float32]]:
+    """Means of every code [n, d] under the averaged weights.
 
     Args:
         images: batches uint8 [b, 3, H, W], on the device to use.
@@ -49,11 +49,10 @@ def trained_codes(
         encoders["z_sem"] = model.semantic
     if model.vae is not None:
         encoders["z_disen"] = model.vae.encode
-    codes = {
-        name: torch.cat([encode(_floats(x)).mean.float().cpu() for x in images]).numpy()
+    return {
+        name: torch.cat([encode(from_uint8(x)).mean.float().cpu() for x in images]).numpy()
         for name, encode in encoders.items()
     }
-    return codes, getattr(model, "unit_size", 1)
 
 
 def control_codes(
@@ -63,7 +62,7 @@ def control_codes(
     generator = np.random.default_rng(config.training.seed)
     chosen = np.sort(generator.choice(len(source), min(FIT, len(source)), replace=False))
     control = CONTROLS[method](config).fit(to_model(source.batch(chosen)))
-    return {"z_sem": np.concatenate([control.encode(_floats(x).cpu()) for x in images])}
+    return {"z_sem": np.concatenate([control.encode(from_uint8(x).cpu()) for x in images])}
 
 
 def batches(source: ImageSource, indices: NDArray[Any], device: torch.device) -> list[Tensor]:
@@ -72,16 +71,10 @@ def batches(source: ImageSource, indices: NDArray[Any], device: torch.device) ->
     return [torch.from_numpy(np.array(source.batch(part))).to(device) for part in parts]
 
 
-def _floats(images: Tensor) -> Tensor:
-    """uint8 to [-1, 1], as `cldis.images.to_model`."""
-    return images.float().div_(127.5).sub_(1)
-
-
 def scores(
     codes: dict[str, NDArray[np.float32]],
     source: ImageSource,
     indices: NDArray[Any],
-    unit_size: int,
     settings: tuple[SettingName, ...],
 ) -> dict[str, Any]:
     """{code: {setting: every metric}} for codes of the images `indices`.
@@ -90,10 +83,4 @@ def scores(
         ValueError: a code is not finite, or a metric cannot be taken.
     """
     factors, sizes = source.factors(indices), source.factor_sizes
-    return {
-        name: {
-            setting: evaluate(code, factors, sizes, setting=setting, unit_size=unit_size)
-            for setting in settings
-        }
-        for name, code in codes.items()
-    }
+    return {name: evaluate_settings(code, factors, sizes, settings) for name, code in codes.items()}

@@ -158,9 +158,7 @@ def page_text(
     """The page as Markdown."""
     records = [record for group in groups for record in group.records]
     scoring = records[0]["scoring"]
-    estimators = _estimators(records[0]) | {
-        k: v for r in records for k, v in _estimators(r).items()
-    }
+    estimators = {k: v for record in records for k, v in _estimators(record).items()}
     lines = [
         f"# {suite.name}: {suite.purpose}",
         "",

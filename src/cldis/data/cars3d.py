@@ -63,9 +63,10 @@ def _images(path: Path, files: list[Path]) -> Iterator[tuple[str, NDArray[np.uin
                     yield f"{name}/{azimuth:02d}/{elevation}", picture
         if seen != CARS:
             raise ValueError(f"it holds {seen} cars, not {CARS}")
-    except (ValueError, KeyError, OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise damaged("cars3d", path, error) from None
-    except (MatReadError, TypeError, NotImplementedError) as error:
+    except (
+        *(ValueError, KeyError, OSError, EOFError, tarfile.TarError, zlib.error),
+        *(MatReadError, TypeError, NotImplementedError),  # what loadmat says of broken files
+    ) as error:
         raise damaged("cars3d", path, error) from None
 
 

@@ -8,6 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def checked_side(name: str, resolution: int, allowed: tuple[int, ...]) -> int:
+    """`resolution` itself, when `name` is drawn at it.
+
+    Raises:
+        ValueError: it is none of `allowed`.
+    """
+    if resolution not in allowed:
+        choices = ", ".join(map(str, allowed))
+        raise ValueError(f"{name} has no resolution {resolution!r}; choose one of {choices}")
+    return int(resolution)
+
+
 class FactorGrid:
     """Numbers and labels of a grid, addressed in mixed radix with the last factor fastest.
 

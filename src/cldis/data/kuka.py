@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from cldis.data import kuka_render
 from cldis.data.cache import default_cache_dir
-from cldis.data.grid import FactorGrid
+from cldis.data.grid import checked_side
 from cldis.data.kept import kept, read_kept, write_kept
+from cldis.data.mixed import Mixed
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64)
@@ -38,7 +39,7 @@ BACKGROUND_COLOURS = {
 ARM_COLOUR = (0.42, 0.43, 0.46)
 
 
-class Kuka(FactorGrid):
+class Kuka(Mixed):
     """All images of the grid, addressed by index (mixed radix, last factor fastest).
 
     The first use renders the maps (a minute or two, needs PyBullet) and keeps them in the cache
@@ -62,9 +63,7 @@ class Kuka(FactorGrid):
         progress: bool = False,
         steps: int = kuka_render.STEPS,
     ) -> None:
-        if resolution not in RESOLUTIONS:
-            allowed = ", ".join(map(str, RESOLUTIONS))
-            raise ValueError(f"kuka has no resolution {resolution!r}; choose one of {allowed}")
+        self.resolution = checked_side("kuka", resolution, RESOLUTIONS)
         assert steps >= 2
         factors = {
             "object_colour": len(OBJECT_COLOURS),
@@ -76,7 +75,6 @@ class Kuka(FactorGrid):
             "vertical": steps,
         }
         super().__init__("kuka", factors)
-        self.resolution = int(resolution)
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
         maps = _load_maps(folder, self.resolution, steps, progress)
         header = f"{self.name} {VERSION} {self.resolution} {steps} ".encode()
@@ -84,18 +82,6 @@ class Kuka(FactorGrid):
         digest.update(maps.data)
         self.fingerprint = digest.hexdigest()
         self.maps = maps.reshape(len(maps), len(kuka_render.MAPS), -1)
-
-    def batch(self, indices: NDArray[Any]) -> NDArray[np.uint8]:
-        """Images uint8 [n, 3, resolution, resolution] of int indices [n].
-
-        Raises:
-            ValueError: an index is outside 0..len-1 or no integer.
-        """
-        geometry, colours = self.mixture(indices)
-        images = np.matmul(colours, self.maps[geometry].astype(np.float32))
-        images += np.float32(0.5)
-        pixels: NDArray[np.uint8] = images.astype(np.uint8)
-        return pixels.reshape(len(geometry), 3, self.resolution, self.resolution)
 
     def mixture(self, indices: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """What makes image i (`cldis.data.mixed`): floor(colours[i] @ maps[geometry[i]] + 1/2).

@@ -6,29 +6,46 @@ maps of its geometry. On a GPU the maps lie in its memory and only indices trave
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cldis.data.grid import FactorGrid
 
 if TYPE_CHECKING:
     import torch
 
 
-@runtime_checkable
-class Mixed(Protocol):
-    """A source whose images are floor(colours @ maps[geometry] + 1/2)."""
+class Mixed(FactorGrid, ABC):
+    """A grid whose images are floor(colours @ maps[geometry] + 1/2).
+
+    A sub-class sets `maps` and `resolution`; its colours and maps never sum to more than 255.
+    """
 
     maps: NDArray[Any]  # [geometries, m, H * W]
     resolution: int
 
+    @abstractmethod
     def mixture(self, indices: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Geometry int64 [n] and colours float32 [n, 3, m] of images.
 
         Raises:
             ValueError: an index is no integer or outside 0..len-1.
         """
-        ...
+
+    def batch(self, indices: NDArray[Any]) -> NDArray[np.uint8]:
+        """Images uint8 [n, 3, resolution, resolution] of int indices [n].
+
+        Raises:
+            ValueError: an index is outside 0..len-1 or no integer.
+        """
+        geometry, colours = self.mixture(indices)
+        images = np.matmul(colours, self.maps[geometry].astype(np.float32))
+        images += np.float32(0.5)  # truncation then rounds, and there is nothing to clip
+        pixels: NDArray[np.uint8] = images.astype(np.uint8)
+        return pixels.reshape(len(geometry), 3, self.resolution, self.resolution)
 
 
 class DeviceMixer:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cldis.data.cache import default_cache_dir
-from cldis.data.grid import FactorGrid
+from cldis.data.grid import FactorGrid, checked_side
 from cldis.data.kept import kept
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
@@ -61,11 +61,8 @@ class Robots(FactorGrid):
     """
 
     def __init__(self, resolution: int, cache_dir: Path | None = None) -> None:
-        if resolution not in RESOLUTIONS:
-            allowed = ", ".join(map(str, RESOLUTIONS))
-            raise ValueError(f"robots has no resolution {resolution!r}; choose one of {allowed}")
+        self.resolution = checked_side("robots", resolution, RESOLUTIONS)
         super().__init__("robots", {"colour": len(COLOURS), **dict.fromkeys(LAYERS, VARIANTS)})
-        self.resolution = int(resolution)
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
         layers = kept(
             folder / f"robots-{resolution}-v{VERSION}.layers",

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from cldis.data import rooms_render
 from cldis.data.cache import default_cache_dir
-from cldis.data.grid import FactorGrid
+from cldis.data.grid import checked_side
 from cldis.data.kept import kept
+from cldis.data.mixed import Mixed
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -33,7 +34,7 @@ HUES = np.array([colorsys.hsv_to_rgb(step / 10, 1.0, 1.0) for step in range(10)]
 LIGHT_COLOUR = np.array([0.90, 0.95, 1.0], np.float32)  # of the sky and of highlights
 
 
-class Rooms(FactorGrid):
+class Rooms(Mixed):
     """All 480,000 images of the grid, addressed by index (mixed radix, last factor fastest).
 
     The first use at a resolution renders the maps (seconds) and keeps them in the cache folder;
@@ -48,11 +49,8 @@ class Rooms(FactorGrid):
     """
 
     def __init__(self, resolution: int, cache_dir: Path | None = None) -> None:
-        if resolution not in RESOLUTIONS:
-            allowed = ", ".join(map(str, RESOLUTIONS))
-            raise ValueError(f"rooms has no resolution {resolution!r}; choose one of {allowed}")
+        self.resolution = checked_side("rooms", resolution, RESOLUTIONS)
         super().__init__("rooms", FACTORS)
-        self.resolution = int(resolution)
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
         shape = (rooms_render.GEOMETRIES, len(rooms_render.MAPS), resolution, resolution)
         maps = kept(
@@ -64,18 +62,6 @@ class Rooms(FactorGrid):
         self.maps = maps.reshape(*shape[:2], -1)
         header = f"{self.name} {VERSION} {self.resolution} ".encode()
         self.fingerprint = hashlib.sha256(header + self.maps.tobytes()).hexdigest()
-
-    def batch(self, indices: NDArray[np.integer]) -> NDArray[np.uint8]:
-        """Images uint8 [n, 3, resolution, resolution] of int indices [n].
-
-        Raises:
-            ValueError: an index is outside 0 … 479,999 or no integer.
-        """
-        geometry, colours = self.mixture(indices)
-        images = np.matmul(colours, self.maps[geometry].astype(np.float32))
-        images += np.float32(0.5)  # maps sum to at most 1: truncation rounds, nothing to clip
-        pixels: NDArray[np.uint8] = images.astype(np.uint8)
-        return pixels.reshape(len(geometry), 3, self.resolution, self.resolution)
 
     def mixture(
         self, indices: NDArray[np.integer]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cldis.metrics.batches import Batches, GridBatches, PoolBatches, Sample, chunks
 from cldis.metrics.labelled import Floats, Integers, labelled
-from cldis.metrics.logistic import fit
+from cldis.metrics.logistic import fit, spread
 
 
 def beta_vae_score(
@@ -73,11 +73,10 @@ def beta_vae_of(
     settings = {"train": train, "evaluate": evaluate, "batch": batch}
     if source.k == 1:
         return {"score": 1.0, "train_score": 1.0, **settings}
-    spread = reference.std(axis=0)
-    spread[spread <= 1e-12 * np.abs(reference).max(axis=0)] = np.inf  # constant: always 0
+    scale = spread(reference)
     rng = np.random.default_rng([seed, 5])
-    x, y = _points(source, rng, train, batch, spread)
-    unseen, truth = _points(source, rng, evaluate, batch, spread)
+    x, y = _points(source, rng, train, batch, scale)
+    unseen, truth = _points(source, rng, evaluate, batch, scale)
     classifier = fit(x, y)
     return {
         "score": float(np.mean(classifier.predict(unseen) == truth)),

@@ -30,9 +30,14 @@ def fit(x: Floats, y: Integers, cost: float = 1.0, balanced: bool = False, steps
 
 def standardised(codes: Floats, like: Floats) -> Floats:
     """Codes with the mean and spread of `like` taken out; its constant units become 0."""
-    spread = like.std(axis=0)
-    spread[spread <= 1e-12 * np.abs(like).max(axis=0)] = np.inf
-    return (codes - like.mean(axis=0)) / spread
+    return (codes - like.mean(axis=0)) / spread(like)
+
+
+def spread(codes: Floats) -> Floats:
+    """Standard deviation of each unit of codes [n, d], to divide by: infinite where constant."""
+    found: Floats = codes.std(axis=0)
+    found[found <= 1e-12 * np.abs(codes).max(axis=0)] = np.inf
+    return found
 
 
 def auroc(scores: Floats, positive: NDArray[np.bool_]) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from cldis.metrics.beta_vae import beta_vae_of
 from cldis.metrics.dci import Estimator, dci_of
 from cldis.metrics.factor_vae import MIN_STD, factor_vae_of
 from cldis.metrics.infomec import infomec_of
-from cldis.metrics.labelled import labelled
+from cldis.metrics.labelled import Labelled, labelled
 from cldis.metrics.mig import mig_of
 from cldis.metrics.modularity import modularity_of
 from cldis.metrics.sap import sap_of
@@ -24,16 +24,19 @@ SettingName = Literal["fast", "standard"]
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes of a protocol, at most; a smaller pool is shared in the same ratio."""
+    """Sizes of a protocol, at most; a smaller pool is shared in the same ratio.
+
+    Settings differ in DCI alone, so that all other scores are taken once for all of them.
+    """
 
     estimator: Estimator  # of DCI, which takes most of the time
     dci_train: int
     dci_test: int
-    train: int = 10_000  # rows that other predictors learn from; also those of MIG and InfoMEC
-    test: int = 5_000
-    votes: int = 10_000  # of the FactorVAE score; also the points of the beta-VAE score
-    evaluate: int = 5_000
-    batch: int = 64
+    train: ClassVar[int] = 10_000  # rows for other predictors; also those of MIG and InfoMEC
+    test: ClassVar[int] = 5_000
+    votes: ClassVar[int] = 10_000  # of the FactorVAE score; also the points of the beta-VAE score
+    evaluate: ClassVar[int] = 5_000
+    batch: ClassVar[int] = 64
 
 
 # `standard` has the sizes of disentanglement_lib; `fast` differs in DCI alone. What that costs in
@@ -71,23 +74,26 @@ def evaluate(
     Raises:
         ValueError: as `labelled`, an unknown setting, or factors outside their sizes.
     """
-    if setting not in SETTINGS:
-        raise ValueError(f"no setting {setting!r}; choose one of {', '.join(SETTINGS)}")
-    chosen = SETTINGS[setting]
+    return evaluate_settings(codes, factors, factor_sizes, (setting,), seed, unit_size)[setting]
+
+
+def evaluate_settings(
+    codes: NDArray[np.floating],
+    factors: NDArray[np.integer],
+    factor_sizes: Sequence[int],
+    settings: Sequence[SettingName],
+    seed: int = 0,
+    unit_size: int = 1,
+) -> dict[str, dict[str, Any]]:
+    """`evaluate` in several settings, as {setting: scores}."""
+    for setting in settings:
+        if setting not in SETTINGS:
+            raise ValueError(f"no setting {setting!r}; choose one of {', '.join(SETTINGS)}")
     data = labelled(codes, _varying(factors, factor_sizes), unit_size)
-    fit_on, check_on = data.split(chosen.train, chosen.test, seed)
-    few, check_few = (
-        part.rows(np.arange(min(rows, len(part.codes))))
-        for part, rows in ((fit_on, chosen.dci_train), (check_on, chosen.dci_test))
-    )
-    votes = (chosen.votes, chosen.evaluate, chosen.batch)
-    return {
-        "setting": setting,
-        "seed": seed,
-        "pool": len(data.codes),
-        "units": data.codes.shape[1],
-        "left_out": len(factor_sizes) - len(data.sizes),
-        "dci": dci_of(few, check_few, chosen.estimator, seed),
+    fit_on, check_on = data.split(Setting.train, Setting.test, seed)
+    votes = (Setting.votes, Setting.evaluate, Setting.batch)
+    dci = {setting: _dci(SETTINGS[setting], fit_on, check_on, seed) for setting in settings}
+    shared = {
         "mig": mig_of(fit_on),
         "sap": sap_of(fit_on, check_on),
         "factor_vae": factor_vae_of(PoolBatches(data, seed), data.codes, *votes, MIN_STD, seed),
@@ -95,6 +101,26 @@ def evaluate(
         "modularity_explicitness": modularity_of(fit_on, check_on),
         "infomec": infomec_of(fit_on, seed),
     }
+    return {
+        setting: {
+            "setting": setting,
+            "seed": seed,
+            "pool": len(data.codes),
+            "units": data.codes.shape[1],
+            "left_out": len(factor_sizes) - len(data.sizes),
+            "dci": dci[setting],
+            **shared,
+        }
+        for setting in settings
+    }
+
+
+def _dci(setting: Setting, fit_on: Labelled, check_on: Labelled, seed: int) -> dict[str, Any]:
+    few, check_few = (
+        part.rows(np.arange(min(rows, len(part.codes))))
+        for part, rows in ((fit_on, setting.dci_train), (check_on, setting.dci_test))
+    )
+    return dci_of(few, check_few, setting.estimator, seed)
 
 
 def _varying(factors: NDArray[np.integer], sizes: Sequence[int]) -> NDArray[np.integer]:

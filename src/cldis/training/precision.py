@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 
 from cldis.config import Config
+from cldis.training.processor import cpuinfo
 
 
 def settled(config: Config) -> Config:
@@ -31,9 +32,4 @@ def best() -> Literal["no", "bf16"]:
 
 def processor_flags() -> set[str]:
     """Instruction sets of the processor as Linux lists them; empty elsewhere."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            lines = [line for line in file if line.lower().startswith(("flags", "features"))]
-    except OSError:
-        return set()
-    return set(lines[0].split(":", 1)[1].split()) if lines else set()
+    return set(cpuinfo("flags", "features").split())

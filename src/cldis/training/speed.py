@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cldis.data.mixed import DeviceMixer, Mixed
 from cldis.data.source import ImageSource
-from cldis.images import to_model
+from cldis.images import from_uint8, to_model
 from cldis.loop.closed_loop import ClosedLoop
 
 Load = Callable[[NDArray[Any]], Tensor]
@@ -24,7 +24,7 @@ def loader(source: ImageSource, device: torch.device) -> Load:
     """
     if device.type == "cuda" and isinstance(source, Mixed):
         mixer = DeviceMixer(source, device)
-        return lambda indices: mixer.batch(indices).float().div_(127.5).sub_(1)
+        return lambda indices: from_uint8(mixer.batch(indices))
     return lambda indices: to_model(source.batch(indices), device)
 
 
