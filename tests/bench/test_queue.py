@@ -85,7 +85,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_every_cell_has_a_result_and_no_checkpoints_stay(whole: Path) -> None:
+def test_every_cell_has_a_result_and_only_scored_checkpoints_stay(whole: Path) -> None:
     assert states(whole) == ["done"] * 4
     files = {path.stem for path in (whole / "results" / "small").iterdir()}
     assert files == set(NAMES)

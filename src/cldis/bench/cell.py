@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +127,15 @@ def train(run: RunFolder, source: ImageSource, deadline: float | None) -> None:
         raise Stopped
 
 
-def clear(folder: Path) -> None:
-    """Remove the checkpoints of a finished cell; its log and settings stay."""
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+def clear(folder: Path, points: Sequence[int]) -> None:
+    """Remove the checkpoints of a finished cell but those that were scored.
+
+    What is left is a run that every command opens.
+    """
+    scored = {f"{point:012d}" for point in points}
+    for checkpoint in (folder / "checkpoints").glob("*"):
+        if checkpoint.name not in scored:
+            shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def seconds_until(lines: list[dict[str, Any]], images: int) -> float:

@@ -184,7 +184,7 @@ class Session:
             say(f"{cell.name}: failed: {self.failed[cell.name]}")
         else:
             write_record(path_of(self.queue.results, cell), record)
-            clear(folder)
+            clear(folder, [point["images"] for point in record["curve"]])
             self.finished += 1
             self.images += cell.images - before
 

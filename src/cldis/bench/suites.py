@@ -122,6 +122,11 @@ CLOSED_INFORMATION = ("loop.arm=closed", "feedback.kind=information", FREE)
 # Without feedback C rises evenly: to 8 nats at the end of a run, or to 2 (the slow one).
 OPEN = ("loop.arm=open", "feedback.kind=linear")
 SLOW = "feedback.rate=0.07"
+# The pull on a code that is a point: the squared distance of the means.
+POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.weight=2e-3")
+ADAGN = "model.conditioning=adagn"
+# The teacher as a plain beta-VAE: C stays at (almost) zero.
+BETA4 = ("vae.beta=4", "feedback.capacity_max=1e-3")
 BASELINES: dict[str, Overrides] = {
     name: (f"baseline.method={name}",)
     for name in (
@@ -181,6 +186,43 @@ SUITES = {
                 ("closed", "vae"),
                 ("closed", "encdiff"),
                 ("closed", "beta_vae"),
+            ),
+        ),
+        Suite(
+            "ablation",
+            "how the co-pilot pulls: kind of distillation, conditioning, teacher and release",
+            recipe="study32",
+            methods={
+                "open": OPEN,
+                "closed": CLOSED,
+                "open_mse": (*OPEN, *POINT_PULL),
+                "closed_mse": (*CLOSED, *POINT_PULL),
+                "closed_let_go": (*CLOSED, *POINT_PULL, "distillation.release=16000"),
+                "open_softmax": (*OPEN, "distillation.kind=softmax_kl"),
+                "open_adagn": (*OPEN, ADAGN),
+                "closed_adagn": (*CLOSED, ADAGN),
+                "open_beta4": (*OPEN, *POINT_PULL, *BETA4),
+                "closed_beta4": (*CLOSED_INFORMATION, *POINT_PULL, "vae.beta=4"),
+                "encdiff": BASELINES["encdiff"],
+                "beta_vae": BASELINES["beta_vae"],
+            },
+            data=ROOMS_AND_KUKA,
+            seeds=FIVE,
+            images=(32_000,),
+            shares=(Fraction(1),),
+            standard=True,
+            pairs=(
+                ("closed", "open"),
+                ("closed_mse", "open_mse"),
+                ("closed_adagn", "open_adagn"),
+                ("closed_beta4", "open_beta4"),
+                ("open_mse", "open"),
+                ("open_softmax", "open"),
+                ("open_adagn", "open"),
+                ("closed_let_go", "closed_mse"),
+                ("closed_let_go", "encdiff"),
+                ("open_mse", "encdiff"),
+                ("open_beta4", "encdiff"),
             ),
         ),
         Suite(
