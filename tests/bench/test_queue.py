@@ -89,8 +89,9 @@ def test_every_cell_has_a_result_and_only_scored_checkpoints_stay(whole: Path) -
     assert states(whole) == ["done"] * 4
     files = {path.stem for path in (whole / "results" / "small").iterdir()}
     assert files == set(NAMES)
-    assert not list(whole.rglob("*.safetensors"))
     for name in NAMES:
+        kept = {path.name for path in (whole / "runs" / "small" / name / "checkpoints").iterdir()}
+        assert kept == {f"{images:012d}" for images in (48, 96)}
         assert (whole / "runs" / "small" / name / "metrics.jsonl").exists()
         record = read_record(whole / "results" / "small" / f"{name}.json")
         assert [point["images"] for point in record["curve"]] == [48, 96]
