@@ -28,16 +28,16 @@ LAYERS: dict[str, set[str]] = {
     "diffusion": set(),
     "metrics": set(),
     "loop": {"models", "diffusion"},
-    "navigation": {"models", "diffusion"},
     "baselines": {"models", "diffusion", "loop"},
 }
 LAYERS["training"] = set(LAYERS)
+LAYERS["navigation"] = set(LAYERS) | {"model"}  # it starts from a trained model
 LAYERS["apps"] = set(LAYERS) | {"model"}
 LAYERS["bench"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
 EVERYWHERE = {"io", "config", "images"}
 # Nothing on the way to `cldis --help` may load these.
-HEAVY = ("torch", "diffusers", "accelerate", "sklearn", "scipy", "matplotlib", "pyarrow")
+HEAVY = ("torch", "diffusers", "accelerate", "sklearn", "scipy", "matplotlib", "pyarrow", "cv2")
 PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 

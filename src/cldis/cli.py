@@ -65,11 +65,34 @@ def parser() -> argparse.ArgumentParser:
     edit.add_argument(
         "--shift",
         action="append",
-        required=True,
+        default=[],
         metavar="UNIT=AMOUNT",
         help="move a unit by standard deviations, e.g. 3=+2.0; may be given again",
     )
+    edit.add_argument(
+        "--direction",
+        action="append",
+        default=[],
+        metavar="NUMBER_OR_NAME=AMOUNT",
+        help="move along a direction of `cldis navigate`, e.g. smile=+2.0; may be given again",
+    )
     edit.add_argument("--out", required=True, metavar="DIR")
+
+    navigate = _run_command(
+        commands, "navigate", _navigate, "find directions without labels, keep them in the run"
+    )
+    navigate.add_argument(
+        "--directions", type=int, metavar="K", help="default: one per unit, at most 16"
+    )
+    navigate.add_argument(
+        "--init", choices=("identity", "random", "pca"), help="where to start (default: identity)"
+    )
+    navigate.add_argument("--images", type=int, metavar="N", help="total image pairs to see")
+    navigate.add_argument("--resume", action="store_true", help="go on after an interruption")
+
+    name = _run_command(commands, "name", _name, "give a direction a name")
+    name.add_argument("direction", metavar="NUMBER", help="or its present name")
+    name.add_argument("name", metavar="NAME")
 
     reconstruct = _run_command(
         commands, "reconstruct", _reconstruct, "photos back from inverted and random x_T"
@@ -85,6 +108,16 @@ def parser() -> argparse.ArgumentParser:
     info.add_argument("--json", action="store_true", help="everything, as JSON")
 
     _run_command(commands, "report", _report, "write RUN/report.html again")
+
+    track = _run_command(commands, "track", _track, "score every direction without labels")
+    track.add_argument("--data", metavar="PATH_OR_NAME", help="default: held-out images of the run")
+    track.add_argument("--images", type=int, metavar="N", help="how many (default: 64)")
+    track.add_argument("--out", metavar="DIR", help="default: RUN/tracking")
+
+    select = commands.add_parser("select", help="rank runs by content tracking, without labels")
+    select.add_argument("runs", nargs="+", metavar="RUN")
+    select.add_argument("--out", default="select.json", metavar="FILE.json")
+    select.set_defaults(run_command=_select)
 
     bench = commands.add_parser("bench", help="methods x data x seeds, over many sessions")
     bench.add_argument("suite", metavar="SUITE", help=", ".join(SUITES))
@@ -190,39 +223,36 @@ def _traverse(options: argparse.Namespace) -> int:
 
 
 def _edit(options: argparse.Namespace) -> int:
-    shifts = parse_shifts(options.shift)
+    from cldis.apps.moves import Moves, parse_moves
+
+    shifts, along = parse_moves(options.shift, options.direction)
 
     from cldis.apps.edit import edit_photos
     from cldis.apps.photos import read_photos
     from cldis.model import load
 
     out, model = _out_folder(options.out), load(options.run)
-    model.shift(shifts)
-    for path in edit_photos(model, read_photos(options.photos, model.resolution), shifts, out):
+    moves = Moves.of(model, options.run, shifts, along)
+    for path in edit_photos(model, read_photos(options.photos, model.resolution), moves, out):
         print(path)
     return 0
 
 
-def parse_shifts(texts: Sequence[str]) -> dict[int, float]:
-    """`["3=+2.0"]` -> {3: 2.0}.
+def _navigate(options: argparse.Namespace) -> int:
+    from cldis.apps.navigate import navigate_run
 
-    Raises:
-        ValueError: not of the form UNIT=AMOUNT, or a unit given twice.
-    """
-    shifts: dict[int, float] = {}
-    for text in texts:
-        unit_text, _, amount_text = text.partition("=")
-        try:
-            unit, amount = int(unit_text), float(amount_text)
-        except ValueError:
-            raise ValueError(
-                f"--shift {text!r}: expected UNIT=AMOUNT with a unit number and a number of "
-                f"standard deviations, e.g. 3=+2.0"
-            ) from None
-        if unit in shifts:
-            raise ValueError(f"--shift gives unit {unit} twice; give it once")
-        shifts[unit] = amount
-    return shifts
+    asked = {"directions": options.directions, "init": options.init, "images": options.images}
+    text = navigate_run(options.run, **asked, resume=options.resume)
+    again = f"stopped and saved; go on with: cldis navigate {options.run} --resume"
+    print(text or again, file=sys.stdout if text else sys.stderr)
+    return 0 if text else INTERRUPTED
+
+
+def _name(options: argparse.Namespace) -> int:
+    from cldis.apps.navigate import name_direction
+
+    print(name_direction(options.run, options.direction, options.name))
+    return 0
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
@@ -270,6 +300,32 @@ def _report(options: argparse.Namespace) -> int:
     from cldis.apps.report import write_report
 
     print(write_report(_open(options.run), progress=True))
+    return 0
+
+
+def _track(options: argparse.Namespace) -> int:
+    from cldis.apps.track import IMAGES, track_to_folder
+    from cldis.apps.track_pictures import table
+
+    out = _out_folder(options.out) if options.out is not None else None
+    images = IMAGES if options.images is None else options.images
+    scores, folder = track_to_folder(options.run, options.data, images, out)
+    for warning in scores["warnings"]:
+        print(f"cldis: warning: {warning}", file=sys.stderr)
+    print(table(scores))
+    print(folder / "gallery.png")
+    return 0
+
+
+def _select(options: argparse.Namespace) -> int:
+    from cldis.apps.select import select_runs, table
+
+    if Path(options.out).suffix != ".json":
+        raise ValueError(f"--out {options.out} must end in .json")
+    result = select_runs(options.runs, options.out)
+    for warning in result["warnings"]:
+        print(f"cldis: warning: {warning}", file=sys.stderr)
+    print(table(result))
     return 0
 
 

@@ -137,8 +137,12 @@ class Model:
 
     def edit(self, images: Tensor, shifts: Mapping[int, float], steps: int = STEPS) -> Tensor:
         """Images with units moved by `shifts` {unit: standard deviations}, same x_T."""
+        return self.move(images, self.shift(shifts), steps)
+
+    def move(self, images: Tensor, change: Tensor, steps: int = STEPS) -> Tensor:
+        """Images with z changed by `change` [d], same x_T; `Directions.shift` makes a change."""
         z = self.encode(images).z
-        return self.decode(z + self.shift(shifts), self.invert(images, z, steps), steps)
+        return self.decode(z + change, self.invert(images, z, steps), steps)
 
     def traverse(
         self, images: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS

@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 import cldis
-from cldis.cli import main, parse_shifts
+from cldis.apps.moves import parse_shifts
+from cldis.cli import main
 from cli.photos import write_photos
 
 SMALL = [

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
+from cldis.apps.moves import Moves
 from cldis.apps.photos import Photos
 from cldis.images import captioned, grid, save_png
 from cldis.io import write_json
@@ -14,24 +14,23 @@ from cldis.model import STEPS, Model
 
 
 def edit_photos(
-    model: Model, photos: Photos, shifts: Mapping[int, float], out: Path, steps: int = STEPS
+    model: Model, photos: Photos, moves: Moves, out: Path, steps: int = STEPS
 ) -> list[Path]:
-    """Write `NAME_edited.png` per photo, and `before_after.png` over all.
+    """Write `NAME_edited.png` per photo, `before_after.png` over all, and `edits.json`.
 
-    Shifts are in standard deviations of a unit. Everything is computed before anything is written.
+    Amounts are in standard deviations. Everything is computed before anything is written.
     """
-    edited = model.edit(photos.images, shifts, steps)
+    edited = model.move(photos.images, moves.change, steps)
     written = []
     for name, image in zip(photos.names, edited, strict=True):
         written.append(out / f"{name}_edited.png")
         save_png(grid(image[None, None], gap=0), written[-1])
     both = torch.stack([photos.images, edited], dim=1)
-    change = ", ".join(f"{unit}={amount:+g}" for unit, amount in shifts.items())
-    save_png(captioned(grid(both), ["before", f"after {change}"]), out / "before_after.png")
+    save_png(captioned(grid(both), ["before", f"after {moves.words()}"]), out / "before_after.png")
     write_json(
         out / "edits.json",
         {
-            "shifts": {str(unit): amount for unit, amount in shifts.items()},
+            **moves.record(),
             "unit": "standard deviations over the training images",
             "steps": steps,
             "photos": photos.names,

@@ -1,0 +1,251 @@
+"""The table of tracking_validation.py: rank correlations with intervals, and the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cldis.io import read_json, write_text
+
+# Score -> its head, where to find it, and +1 where high is good, -1 where low is.
+COLUMNS: dict[str, tuple[str, str, int]] = {
+    "content tracking": ("tracking", "score", 1),
+    "- control": ("tracking", "control", 1),
+    "- consistency": ("tracking", "consistency", 1),
+    "- separation": ("tracking", "separation", 1),
+    "- monotonicity": ("tracking", "monotonicity", 1),
+    "- smoothness": ("tracking", "smoothness", 1),
+    "- active directions": ("tracking", "active", 1),
+    "- activity": ("tracking", "activity", 1),
+    "variation predictability": ("variation_predictability", "score", 1),
+    "UDR (Spearman)": ("udr", "score", 1),
+    "self-MIG": ("self_mig", "score", 1),
+    "pairwise mutual information": ("mutual_information", "score", -1),
+    "Gaussian total correlation": ("total_correlation", "score", -1),
+    "informative units": ("informative", "score", 1),
+}
+CONTROLS = ("rotated", "mixed")
+TRUTH = {"DCI-D": "dci", "FactorVAE": "factor_vae"}
+DRAWS = 2_000
+FEWEST = 5  # runs for a correlation
+TUNED_ON = "rooms"
+Run = dict[str, Any]
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Rank correlation; None where one of them is constant."""
+    from scipy.stats import rankdata
+
+    a, b = rankdata(x), rankdata(y)
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / size if size > 0 else None
+
+
+def interval(
+    x: np.ndarray, y: np.ndarray, statistic: Callable[[np.ndarray, np.ndarray], float | None]
+) -> tuple[float, float] | None:
+    """Percentile bootstrap over runs, 95 %; draws in which it is not defined are left out."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(DRAWS):
+        rows = rng.integers(0, len(x), len(x))
+        value = statistic(x[rows], y[rows])
+        if value is not None:
+            found.append(value)
+    if len(found) < DRAWS // 2:
+        return None
+    low, top = np.quantile(found, [0.025, 0.975])
+    return float(low), float(top)
+
+
+def auc(good: np.ndarray, bad: np.ndarray) -> float:
+    """Chance that one of `good` is above one of `bad`; ties count half."""
+    above = good[:, None] - bad[None]
+    return float(np.mean((above > 0) + 0.5 * (above == 0)))
+
+
+def value(run: Run, column: str, variant: str = "raw") -> float | None:
+    """A score, so turned that high is good; None where it was not taken."""
+    name, part, sign = COLUMNS[column]
+    found = run["scores"].get(name, {}).get(variant, {}).get(part)
+    return None if found is None else sign * found
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """All scored runs, with UDR beside the other scores."""
+    runs = {}
+    for path in sorted(folder.glob("*.json")):
+        run = read_json(path)
+        run["scores"]["informative"] = {"raw": {"score": run["informative"]}}
+        runs[path.stem] = run
+    for path in sorted((folder / "udr").glob("*.json")):
+        for variant, scores in read_json(path)["scores"].items():
+            for name, score in scores.items():
+                if name in runs:
+                    found = runs[name]["scores"].setdefault("udr", {})
+                    found[variant] = {"score": score}
+    return list(runs.values())
+
+
+def setting_of(runs: list[Run]) -> str:
+    """`standard` where every run has it; intermediate checkpoints have `fast` alone."""
+    return "standard" if all("standard" in run["labels"] for run in runs) else "fast"
+
+
+def correlation(runs: list[Run], column: str, truth: Callable[[Run], float]) -> str:
+    pairs = [(found, truth(run)) for run in runs if (found := value(run, column)) is not None]
+    if len(pairs) < FEWEST:
+        return "–"
+    x, y = np.array(pairs).T
+    rho, span = spearman(x, y), interval(x, y, spearman)
+    if rho is None or span is None:
+        return "constant"
+    fewer = f" (n = {len(pairs)})" if len(pairs) < len(runs) else ""
+    return f"{rho:+.2f} [{span[0]:+.2f}, {span[1]:+.2f}]{fewer}"
+
+
+def correlations(runs: list[Run]) -> list[str]:
+    setting = setting_of(runs)
+    lines = [
+        "| score | " + " | ".join(f"ρ with {head}" for head in TRUTH) + " |",
+        "|---|" + "---|" * len(TRUTH),
+    ]
+    for column in COLUMNS:
+        cells = [
+            correlation(runs, column, lambda run, key=key: run["labels"][setting][key])
+            for key in TRUTH.values()
+        ]
+        if set(cells) != {"–"}:
+            lines.append(f"| {column} | {' | '.join(cells)} |")
+    return lines
+
+
+def share_lower(raw: np.ndarray, control: np.ndarray) -> float:
+    return float(np.mean((raw > control) + 0.5 * (raw == control)))
+
+
+def controls(runs: list[Run]) -> list[str]:
+    """Per score and control: the share of runs in which the control is lower, and the AUC."""
+    COLUMNS_TRUTH = {"DCI-D (fast), with labels": ("dci_fast", "score", 1)}
+    lines = [
+        "| score | " + " | ".join(f"{c}: share lower | {c}: AUC" for c in CONTROLS) + " |",
+        "|---|" + "---|---|" * len(CONTROLS),
+    ]
+    for column, (name, part, sign) in {**COLUMNS_TRUTH, **COLUMNS}.items():
+        cells = []
+        for control in CONTROLS:
+            found = [run["scores"].get(name, {}) for run in runs]
+            both = [
+                (sign * s["raw"][part], sign * s[control][part])
+                for s in found
+                if part in s.get("raw", {}) and part in s.get(control, {})
+            ]
+            if len(both) < FEWEST:
+                cells += ["–", "–"]
+                continue
+            raw, worse = np.array(both).T
+            span = interval(raw, worse, share_lower)
+            assert span is not None
+            words = f"{share_lower(raw, worse):.2f} [{span[0]:.2f}, {span[1]:.2f}]"
+            cells += [words, f"{auc(raw, worse):.2f}"]
+        if set(cells) != {"–"}:
+            lines.append(f"| {column} | {' | '.join(cells)} |")
+    return lines
+
+
+def together(runs: list[Run]) -> list[str]:
+    """Raw codes and controls in one list, against the DCI-D that each of them has."""
+    lines = ["| score | ρ with DCI-D (fast) |", "|---|---|"]
+    for column in COLUMNS:
+        pairs = []
+        for run in runs:
+            truth = run["scores"].get("dci_fast", {})
+            for variant in ("raw", *CONTROLS):
+                found = value(run, column, variant)
+                if found is not None and variant in truth:
+                    pairs.append((found, truth[variant]["score"]))
+        if len(pairs) < 3 * FEWEST or column == "informative units":
+            continue
+        x, y = np.array(pairs).T
+        rho = spearman(x, y)
+        lines.append(f"| {column} | {'constant' if rho is None else f'{rho:+.2f}'} |")
+    return lines
+
+
+def upper_half(runs: list[Run]) -> list[Run]:
+    """Runs whose raw code has a DCI-D at or above the median: those with something to lose."""
+    setting = setting_of(runs)
+    middle = np.median([run["labels"][setting]["dci"] for run in runs])
+    return [run for run in runs if run["labels"][setting]["dci"] >= middle]
+
+
+def of_data(data: str, runs: list[Run]) -> list[str]:
+    setting = setting_of(runs)
+    values = [run["labels"][setting]["dci"] for run in runs]
+    methods = sorted({run["method"] for run in runs})
+    role = "choices were made on this one" if data == TUNED_ON else "confirmation"
+    lines = [
+        f"## {data} ({role})",
+        "",
+        f"{len(runs)} checkpoints of {len(methods)} methods ({', '.join(methods)}); "
+        f"DCI-D ({setting}) from {min(values):.2f} to {max(values):.2f}.",
+        "",
+        *correlations(runs),
+        "",
+    ]
+    if len(runs) < FEWEST:
+        return [*lines, f"Too few for a correlation; at least {FEWEST} are needed.", ""]
+    return [
+        *lines,
+        "Raw codes and their controls in one list:",
+        "",
+        *together(runs),
+        "",
+        "Negative controls, all runs:",
+        "",
+        *controls(runs),
+        "",
+        "Negative controls, the half of the runs with the higher DCI-D:",
+        "",
+        *controls(upper_half(runs)),
+        "",
+    ]
+
+
+INTRODUCTION = """# Label-free scores against DCI and FactorVAE
+
+Written by `python benchmarks/tracking_validation.py --table` from results/tracking_validation.
+
+Spearman's ρ over checkpoints, with percentile bootstrap intervals (95 %, 2,000 draws over
+checkpoints). Scores of which low is good are turned, so that +1 is best everywhere. Runs of one
+method with several seeds are counted as they are, so intervals are narrower than over methods.
+`informative units` is no score, only how many units have KL(q || p) > 0.01: a score that does not
+correlate better than this says little.
+
+Controls have the same content in worse directions. `rotated`: informative units, each divided by
+its spread, under a random rotation; for image scores these are random orthogonal directions.
+`mixed`: pairs of informative units turned by 45 degrees. `share lower`: in how many runs the
+control scores below the raw units (ties count half, .5 is chance); AUC: over all pairs of a raw
+and a control score. The first line says how much of that DCI itself sees.
+"""
+
+
+def write_table(folder: Path) -> str:
+    """Write `folder`.md; returns the text.
+
+    Raises:
+        SystemExit: nothing is scored yet.
+    """
+    runs = read_runs(folder)
+    if not runs:
+        raise SystemExit(f"{folder} holds no scores yet; run with --runs first")
+    lines = [INTRODUCTION]
+    for data in sorted({run["data"] for run in runs}, key=lambda name: (name != TUNED_ON, name)):
+        lines += of_data(data, [run for run in runs if run["data"] == data])
+    text = "\n".join(lines)
+    write_text(folder.with_suffix(".md"), text)
+    return text

@@ -1,0 +1,1 @@
+"""Interpretable directions of a trained model, found without labels, stored in its run."""

@@ -1,0 +1,56 @@
+"""What navigation needs of a trained model: codes of images, and a decoder to go through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from cldis.data.source import ImageSource
+from cldis.diffusion import sampling
+from cldis.images import to_model
+from cldis.model import Model
+
+Decode = Callable[[Tensor, Tensor], Tensor]  # z [n, d], x_T [n, 3, H, W] -> images in [-1, 1]
+
+CHUNK = 256
+
+
+def few_step_decoder(model: Model, steps: int) -> Decode:
+    """A decoder that gradients of z pass: DDIM in `steps` steps, or the VAE's mean.
+
+    Each call of the denoiser is checkpointed, so memory does not grow with `steps`. Where the
+    model has no diffusion decoder, x_T is not looked at.
+    """
+    loop = model.loop
+    if loop.denoiser is None:
+        assert loop.vae is not None
+        vae = loop.vae
+        return lambda z, x_T: vae.decode(z).sigmoid() * 2 - 1
+    denoiser, process = loop.denoiser, loop.process
+
+    def decode(z: Tensor, x_T: Tensor) -> Tensor:
+        def predict(x_t: Tensor, t: Tensor) -> Tensor:
+            if not (torch.is_grad_enabled() and z.requires_grad):
+                return denoiser(x_t, t, z)
+            found: Tensor = checkpoint(denoiser, x_t, t, z, use_reentrant=False)
+            return found
+
+        return sampling.ddim(predict, process, x_T, steps).clamp(-1, 1)
+
+    return decode
+
+
+def codes_of(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> Tensor:
+    """The code that decodes, of images `indices`, [n, d]: means of z_sem, else of z_disen."""
+    parts = []
+    for start in range(0, len(indices), CHUNK):
+        found = model.encode(to_model(source.batch(indices[start : start + CHUNK])))
+        q = found.sem if found.sem is not None else found.disen
+        assert q is not None
+        parts.append(q.mean)
+    return torch.cat(parts)

@@ -1,0 +1,107 @@
+"""The directions of a run, on disk: `RUN/navigation/directions.safetensors` and `.json`.
+
+The safetensors file is the truth: matrix, and all else in its metadata, in one atomic write. The
+JSON beside it says the same for people and other programs, without the matrix.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save
+
+from cldis.io import write_bytes, write_json
+from cldis.model import Model
+from cldis.navigation.directions import Directions
+from cldis.training.run import RunFolder
+
+FOLDER, TENSORS, TEXT = "navigation", "directions.safetensors", "directions.json"
+
+
+def folder_of(run: RunFolder | str | Path) -> Path:
+    """Where a run keeps what navigation found."""
+    return (run.path if isinstance(run, RunFolder) else Path(run)) / FOLDER
+
+
+def save_directions(
+    run: RunFolder | str | Path, directions: Directions, about: dict[str, Any] | None = None
+) -> Path:
+    """Store `directions` in the run; returns the path of the JSON file.
+
+    Args:
+        about: how they were found, as JSON values; None keeps what is stored.
+
+    Raises:
+        OSError: full disk or no permission; what was stored before is kept.
+    """
+    folder = folder_of(run)
+    if about is None:
+        about = read_about(run) if has_directions(run) else {}
+    record = {
+        "origin": directions.origin,
+        "units": directions.units,
+        "directions": directions.count,
+        "names": {str(number): name for number, name in sorted(directions.names.items())},
+        "recognised": directions.recognised,
+        "about": about,
+    }
+    text = json.dumps(record, allow_nan=False, ensure_ascii=False)
+    tensors = {"matrix": directions.matrix.contiguous()}
+    write_bytes(folder / TENSORS, save(tensors, metadata={"directions": text}))
+    write_json(folder / TEXT, record)
+    return folder / TEXT
+
+
+def has_directions(run: RunFolder | str | Path) -> bool:
+    return (folder_of(run) / TENSORS).is_file()
+
+
+def load_directions(run: RunFolder | str | Path) -> Directions:
+    """The stored directions.
+
+    Raises:
+        ValueError: none are stored, or the file is damaged.
+    """
+    matrix, record = _read(run)
+    names = {int(number): name for number, name in record["names"].items()}
+    return Directions(matrix, record["origin"], names, record["recognised"])
+
+
+def read_about(run: RunFolder | str | Path) -> dict[str, Any]:
+    """How the stored directions were found, as `save_directions` was told."""
+    about: dict[str, Any] = _read(run)[1]["about"]
+    return about
+
+
+def directions_or_units(run: RunFolder | str | Path, model: Model) -> Directions:
+    """The stored directions, else each raw unit as one.
+
+    Raises:
+        ValueError: the stored ones are damaged, or belong to another number of units.
+    """
+    if not has_directions(run):
+        return Directions.identity(model.units)
+    found = load_directions(run)
+    if found.units != model.units:
+        raise ValueError(
+            f"{folder_of(run)} holds directions of {found.units} units, the model has "
+            f"{model.units}; run `cldis navigate` again"
+        )
+    return found
+
+
+def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
+    path = folder_of(run) / TENSORS
+    name = run.path if isinstance(run, RunFolder) else run
+    if not path.is_file():
+        raise ValueError(f"{name} has no directions yet; run `cldis navigate {name}`")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor("matrix"), json.loads(file.metadata()["directions"])
+    except Exception as error:  # safetensors raises its own types
+        raise ValueError(
+            f"{path} cannot be read ({error}); restore it or run `cldis navigate {name}` again"
+        ) from None

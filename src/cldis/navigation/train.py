@@ -1,0 +1,291 @@
+"""Learns A and the predictor together; both branches of the model stay as they are.
+
+z' = z + unit_std * A(eps e_k);  x, x' decoded from one x_T;  (A, R) <- CE(k) + .25 |eps_R - eps|
+
+as Voynov & Babenko 2020 do for GANs, with A orthogonal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import orthogonal
+from tqdm import tqdm
+
+from cldis.io import write_bytes
+from cldis.navigation.decoder import Decode
+from cldis.navigation.directions import Directions, check_count
+from cldis.navigation.predictor import Predictor, navigation_loss
+from cldis.navigation.recognition import Recognition, Tally, held_out_rows
+from cldis.training.checkpoint import load_into, load_optimizer, optimizer_tensors
+from cldis.training.engine import Interrupts
+from cldis.training.order import step_seed
+
+Init = Literal["identity", "random", "pca"]
+INITS: tuple[Init, ...] = ("identity", "random", "pca")
+STATE = "state.safetensors"
+SAVE_EVERY = 50  # steps
+HELD_OUT_STREAM = 2**40  # a step number that no training reaches: its own random numbers
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to navigate. Amounts of shifts are in standard deviations of the code."""
+
+    directions: int  # K
+    init: Init = "identity"
+    images: int = 12_800  # pairs to see
+    learn: bool = True  # False keeps A as it starts, which is the control
+    seed: int = 0
+    batch: int = 32
+    steps: int = 4  # of the decoder
+    least: float = 0.5  # eps_min
+    reach: float = 3.0  # eps_max
+    grain: float = 0.05  # noise on both images, of a range of 2: what nobody sees shall not count
+    lead: float = 0.3  # share of the steps in which only the predictor learns
+    predictor_rate: float = 1e-3
+    matrix_rate: float = 3e-3
+    held_out_shifts: int = 96  # per direction
+
+
+class Scene(NamedTuple):
+    """Where to navigate: a frozen decoder and the codes of images."""
+
+    decode: Decode
+    codes: Tensor  # [n, d], of training images
+    held_out: Tensor  # [m, d]
+    unit_std: Tensor  # [d]
+    resolution: int
+    device: torch.device
+    checkpoint: str  # of the model; a state of another one is refused
+
+
+class Pairs(NamedTuple):
+    """Images before and after a shift, with grain."""
+
+    x: Tensor  # [n, 3, H, W]
+    moved: Tensor  # likewise
+    k: Tensor  # [n] int64
+    eps: Tensor  # [n]
+    change: Tensor  # [n], mean |x' - x| without grain
+
+
+class Navigator:
+    """Trains A and the predictor on a scene, with its state in `folder`.
+
+    Raises:
+        ValueError: more directions than units, or codes that do not vary.
+    """
+
+    def __init__(self, scene: Scene, recipe: Recipe, folder: Path, quiet: bool = False) -> None:
+        self.scene, self.recipe, self.folder, self.quiet = scene, recipe, folder, quiet
+        check_count(recipe.directions, scene.codes.shape[1])
+        if recipe.images < 1:
+            raise ValueError(f"{recipe.images} images are too few to navigate; give at least 1")
+        if not bool((scene.unit_std > 0).any()):
+            raise ValueError(
+                "no unit of the code varies over the training images, so there is nowhere to go: "
+                "the images are all alike, or the code has collapsed"
+            )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.matrix = orthogonal_matrix(starting_matrix(scene, recipe))
+            self.predictor = Predictor(scene.resolution, recipe.directions)
+        self.net = nn.ModuleDict({"matrix": self.matrix, "predictor": self.predictor})
+        self.matrix.requires_grad_(recipe.learn)
+        self.net.to(scene.device)
+        self.unit_std = scene.unit_std.to(scene.device)
+        self.names = [name for name, _ in self.net.named_parameters()]
+        self.optimizer = torch.optim.Adam(
+            [
+                {"params": list(self.matrix.parameters()), "lr": recipe.matrix_rate},
+                {"params": list(self.predictor.parameters()), "lr": recipe.predictor_rate},
+            ]
+        )
+        self.step, self.steps = 0, math.ceil(recipe.images / recipe.batch)
+        self.lead = math.ceil(recipe.lead * self.steps)
+        self.stop = False
+
+    def fit(self) -> bool:
+        """Train to `recipe.images`; False when interrupted. The state is saved either way.
+
+        Raises:
+            RuntimeError: the loss is not finite; the last saved state is good.
+            OSError: the state could not be written; the one before is good.
+        """
+        batch = self.recipe.batch
+        bar = tqdm(
+            total=self.steps * batch,
+            initial=self.step * batch,
+            unit="pair",
+            desc="navigate",
+            disable=self.quiet,
+            smoothing=0.05,
+        )
+        with Interrupts(self.ask_to_stop), bar:
+            while self.step < self.steps and not self.stop:
+                loss, accuracy = self.learn()
+                self.step += 1
+                bar.update(batch)
+                bar.set_postfix_str(f"loss {loss:.3f}, recognised {accuracy:.2f}", refresh=False)
+                if self.step == self.steps or self.stop or self.step % SAVE_EVERY == 0:
+                    self.save()
+        return self.step >= self.steps
+
+    def learn(self) -> tuple[float, float]:
+        """One step; the loss, and the share of the batch whose direction was told."""
+        recipe, device = self.recipe, self.scene.device
+        generator = torch.Generator().manual_seed(step_seed(recipe.seed, self.step))
+        k = torch.randint(recipe.directions, (recipe.batch,), generator=generator)
+        pairs = self.pairs(self.scene.codes, k.to(device), generator)
+        # Seen from its end, a shift is the opposite one: a second pair for no further decoding.
+        first, second = torch.cat([pairs.x, pairs.moved]), torch.cat([pairs.moved, pairs.x])
+        both_k, both_eps = pairs.k.repeat(2), torch.cat([pairs.eps, -pairs.eps])
+        logits, amount = self.predictor(first, second)
+        loss = navigation_loss(logits, amount, both_k, both_eps)
+        if not bool(torch.isfinite(loss)):
+            raise RuntimeError(
+                f"the loss of navigation is not finite after {self.step * recipe.batch} pairs; "
+                f"check the run with `cldis info`: its decoder may give NaN"
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        told = (logits.argmax(dim=1) == both_k).float().mean()
+        return float(loss.detach()), float(told)
+
+    def pairs(self, codes: Tensor, k: Tensor, generator: torch.Generator) -> Pairs:
+        """Codes drawn from `codes`, shifted along directions k [n]; gradients reach A."""
+        recipe, device, n = self.recipe, self.scene.device, len(k)
+        side = self.scene.resolution
+        z = codes[torch.randint(len(codes), (n,), generator=generator)].to(device)
+        far = recipe.least + (recipe.reach - recipe.least) * torch.rand(n, generator=generator)
+        sign = torch.randint(2, (n,), generator=generator) * 2 - 1
+        eps = (far * sign).to(device)
+        x_T = torch.randn(n, 3, side, side, generator=generator).to(device)
+        grain = recipe.grain * torch.randn(2, n, 3, side, side, generator=generator).to(device)
+        with torch.no_grad():
+            x = self.scene.decode(z, x_T)
+        # What an untaught predictor asks of A is noise, and dear: it takes a pass back through the
+        # decoder.
+        A = self.matrix.weight if self.step >= self.lead else self.matrix.weight.detach()
+        z_moved = z + self.unit_std * (eps[:, None] * A.T[k])
+        moved = self.scene.decode(z_moved, x_T)
+        change = (moved.detach() - x).abs().mean(dim=(1, 2, 3))
+        return Pairs(x + grain[0], moved + grain[1], k, eps, change)
+
+    @torch.no_grad()
+    def recognise(self) -> Recognition:
+        """The predictor on shifts of held-out codes; the same numbers at every call."""
+        recipe, device = self.recipe, self.scene.device
+        generator = torch.Generator().manual_seed(step_seed(recipe.seed, HELD_OUT_STREAM))
+        tally = Tally(recipe.directions)
+        for k in held_out_rows(recipe.directions, recipe.held_out_shifts, 2 * recipe.batch):
+            pairs = self.pairs(self.scene.held_out, k.to(device), generator)
+            logits, amount = self.predictor(pairs.x, pairs.moved)
+            tally.add(pairs.k, pairs.eps, logits, amount, pairs.change)
+        return tally.done()
+
+    @torch.no_grad()
+    def directions(self, chosen: list[int], accuracy: list[float]) -> Directions:
+        """Columns `chosen` of A, in that order, each with the predictor's accuracy."""
+        matrix = self.matrix.weight.detach().cpu()[:, chosen].contiguous()
+        origin = "navigated" if self.recipe.learn else self.recipe.init
+        return Directions(matrix, origin, {}, [accuracy[k] for k in chosen])
+
+    def ask_to_stop(self) -> None:
+        """Save and stop after this step."""
+        self.stop = True
+
+    def save(self) -> None:
+        """Write all state in one atomic file."""
+        tensors = {f"net|{name}": value for name, value in self.net.state_dict().items()}
+        slots = optimizer_tensors(self.optimizer, self.names)
+        tensors |= {f"adam|{name}": value for name, value in slots.items()}
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        record = {
+            "step": self.step,
+            "checkpoint": self.scene.checkpoint,
+            "recipe": asdict(self.recipe),
+        }
+        data = save(plain, metadata={"state": json.dumps(record, allow_nan=False)})
+        write_bytes(self.folder / STATE, data)
+
+    def resume(self) -> None:
+        """Load the saved state.
+
+        Raises:
+            ValueError: none there, damaged, or of another checkpoint of the model.
+        """
+        record, tensors = read_state(self.folder)
+        if record["checkpoint"] != self.scene.checkpoint:
+            raise ValueError(
+                f"{self.folder / STATE} belongs to checkpoint {record['checkpoint']}, the run is "
+                f"at {self.scene.checkpoint} now; remove that file and navigate afresh"
+            )
+        path = str(self.folder / STATE)
+        load_into(self.net, _part(tensors, "net"), path)
+        load_optimizer(self.optimizer, self.names, _part(tensors, "adam"))
+        self.step = int(record["step"])
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of a saved state.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
+    return Recipe(**read_state(folder)[0]["recipe"])
+
+
+def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Step, recipe and checkpoint of a saved state, and its tensors."""
+    path = folder / STATE
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no unfinished navigation; start without --resume")
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            return json.loads(file.metadata()["state"]), tensors
+    except Exception as error:  # safetensors raises its own types
+        raise ValueError(
+            f"{path} cannot be read ({error}); remove it and navigate afresh"
+        ) from None
+
+
+def starting_matrix(scene: Scene, recipe: Recipe) -> Tensor:
+    """A before training, [d, K]. `identity` takes the units that vary most."""
+    d, count = len(scene.unit_std), recipe.directions
+    if recipe.init == "random":
+        return Directions.random(d, count, recipe.seed).matrix
+    if recipe.init == "pca":
+        scale = torch.where(scene.unit_std > 0, scene.unit_std, torch.inf)
+        return Directions.pca(scene.codes / scale, count).matrix
+    if recipe.init == "identity":
+        largest = scene.unit_std.argsort(descending=True, stable=True)[:count]
+        return torch.eye(d)[:, largest.sort().values]
+    raise ValueError(f"init {recipe.init!r} is unknown; known: {', '.join(INITS)}")
+
+
+def orthogonal_matrix(start: Tensor) -> nn.Linear:
+    """A as a linear map K -> d whose weight [d, K] keeps orthonormal columns in training."""
+    d, count = start.shape
+    made = orthogonal(nn.Linear(count, d, bias=False), orthogonal_map="matrix_exp")
+    assert isinstance(made, nn.Linear)
+    made.weight = start
+    return made
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}|"
+    return {
+        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
+    }
