@@ -65,7 +65,7 @@ class Reader:
     names: tuple[str, ...]
     sizes: tuple[int, ...]
     kinds: tuple[Kind, ...]
-    tolerances: tuple[int, ...]  # steps within which 95 % of its errors on unseen renders lie
+    tolerances: tuple[int, ...]  # categorical 0; else 95 % of errors on unseen renders are within
     accuracy: dict[str, dict[str, Any]]  # per factor, on unseen renders
     digest: str  # sha256 of the weights
 
@@ -180,7 +180,7 @@ def _measure(
     for f, name in enumerate(source.factor_names):
         size, kind = source.factor_sizes[f], kinds[f]
         errors = steps_between(found[:, f], truth[:, f], size, kind)
-        within = tolerance(errors)
+        within = 0 if kind == "categorical" else tolerance(errors)  # any other value is a change
         other = steps_between(stained[:, f], truth[:, f], size, kind) <= within
         accuracy[name] = {
             "values": size,

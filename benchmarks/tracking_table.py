@@ -75,11 +75,17 @@ def value(run: Run, column: str, variant: str = "raw") -> float | None:
     return None if found is None else sign * found
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """All scored runs, with UDR beside the other scores."""
-    runs = {}
+def read_runs(folder: Path, settings: dict[str, Any]) -> tuple[list[Run], int]:
+    """All scored runs, with UDR beside the other scores, and how many scores were left out.
+
+    Left out are those that were taken with other settings than `settings` (score -> its own).
+    """
+    runs, stale = {}, 0
     for path in sorted(folder.glob("*.json")):
         run = read_json(path)
+        kept = {n: s for n, s in run["scores"].items() if s["settings"] == settings.get(n)}
+        stale += len(run["scores"]) - len(kept)
+        run["scores"] = kept
         run["scores"]["informative"] = {"raw": {"score": run["informative"]}}
         runs[path.stem] = run
     for path in sorted((folder / "udr").glob("*.json")):
@@ -88,7 +94,7 @@ def read_runs(folder: Path) -> list[Run]:
                 if name in runs:
                     found = runs[name]["scores"].setdefault("udr", {})
                     found[variant] = {"score": score}
-    return list(runs.values())
+    return list(runs.values()), stale
 
 
 def setting_of(runs: list[Run]) -> str:
@@ -221,8 +227,10 @@ INTRODUCTION = """# Label-free scores against DCI and FactorVAE
 Written by `python benchmarks/tracking_validation.py --table` from results/tracking_validation.
 
 Spearman's ρ over checkpoints, with percentile bootstrap intervals (95 %, 2,000 draws over
-checkpoints). Scores of which low is good are turned, so that +1 is best everywhere. Runs of one
-method with several seeds are counted as they are, so intervals are narrower than over methods.
+checkpoints). An interval says little with fewer than about ten checkpoints, and has no width where
+the ranks agree fully. Scores of which low is good are turned, so that +1 is best everywhere. Runs
+of one method with several seeds are counted as they are, so intervals are narrower than over
+methods.
 `informative units` is no score, only how many units have KL(q || p) > 0.01: a score that does not
 correlate better than this says little.
 
@@ -234,16 +242,20 @@ and a control score. The first line says how much of that DCI itself sees.
 """
 
 
-def write_table(folder: Path) -> str:
-    """Write `folder`.md; returns the text.
+def write_table(folder: Path, settings: dict[str, Any]) -> str:
+    """Write `folder`.md from scores taken with `settings`; returns the text.
 
     Raises:
         SystemExit: nothing is scored yet.
     """
-    runs = read_runs(folder)
+    runs, stale = read_runs(folder, settings)
     if not runs:
         raise SystemExit(f"{folder} holds no scores yet; run with --runs first")
-    lines = [INTRODUCTION]
+    known = settings["tracking"]["definition"]
+    which = f"Definition of content tracking (sum over its code): {known}."
+    lines = [INTRODUCTION, which, ""]
+    if stale:
+        lines += [f"{stale} scores taken with other settings are left out.", ""]
     for data in sorted({run["data"] for run in runs}, key=lambda name: (name != TUNED_ON, name)):
         lines += of_data(data, [run for run in runs if run["data"] == data])
     text = "\n".join(lines)

@@ -246,7 +246,7 @@ def main() -> None:
     options = parser.parse_args()
     out = options.results / "tracking_validation"
     if options.table:
-        print(write_table(out))
+        print(write_table(out, {name: one.settings for name, one in SCORES.items()}))
     if options.runs is None:
         if not options.table:
             parser.error("give --runs, --table, or both")

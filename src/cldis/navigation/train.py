@@ -49,7 +49,7 @@ class Recipe:
     steps: int = 4  # of the decoder
     least: float = 0.5  # eps_min
     reach: float = 3.0  # eps_max
-    grain: float = 0.05  # noise on both images, of a range of 2: what nobody sees shall not count
+    grain: float = 0.3  # noise on both images, of a range of 2: faint changes shall not count
     lead: float = 0.3  # share of the steps in which only the predictor learns
     predictor_rate: float = 1e-3
     matrix_rate: float = 3e-3

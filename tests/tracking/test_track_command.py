@@ -1,0 +1,174 @@
+"""`cldis track` and `cldis select` end to end on tiny runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("cv2")
+
+import cldis
+from cldis.apps.select import select_runs
+from cldis.apps.track import STEPS, track, track_run
+from cldis.cli import main
+from cldis.data import open_data
+from cldis.navigation.directions import Directions
+from cldis.navigation.store import save_directions
+from cli.photos import write_photos
+
+SMALL = ["--recipe", "tiny", "--resolution", "16", "--images", "192"]
+SMALL += ["--set", "model.units=4", "--set", "training.ema=64"]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    write_photos(folder / "discs", 80)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "discs"
+    assert main(["train", str(photos), "--out", str(out), *SMALL]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def vae_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "vae"
+    assert main(["train", str(photos), "--out", str(out), *SMALL, "--set", "loop.arm=vae"]) == 0
+    return out
+
+
+@pytest.fixture()
+def copy(run: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+def scores_in(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "scores.json").read_text())
+    return found
+
+
+def test_track_writes_scores_and_pictures(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["track", str(copy), "--images", "4"]) == 0
+    folder = copy / "tracking"
+    found = scores_in(folder)
+    assert len(found["directions"]) == 4 and found["images"] == 4
+    assert found["checkpoint"] == "000000000192" and found["origin"] == "identity"
+    assert found["settings"]["shifts"][4] == 0 and len(found["settings"]["shifts"]) == 9
+    assert found["data"]["trained_on"] and found["warnings"] == []
+    assert 0 <= found["score"] <= 1 and found["noise_floor"]["appearance"] > 0
+    names = sorted(path.name for path in folder.iterdir())
+    heat = [f"direction_0{k}.png" for k in range(4)]
+    assert names == ["curves.png", *heat, "gallery.png", "scores.json"]
+    width, height = Image.open(folder / "gallery.png").size
+    assert width > 11 * 32 and height > 4 * 32
+    assert "of 4 directions active" in capsys.readouterr().out
+
+
+def test_the_same_twice(run: Path, photos: Path) -> None:
+    first, second = (track_run(run, images=3, shifts=(-1.0, 0.0, 1.0)) for _ in range(2))
+    assert first == second
+    other = track_run(run, images=3, shifts=(-1.0, 0.0, 1.0), seed=1)
+    assert other["noise_floor"] != first["noise_floor"]
+
+
+def test_a_vae_has_no_noise(vae_run: Path, tmp_path: Path) -> None:
+    assert main(["track", str(vae_run), "--images", "3", "--out", str(tmp_path / "t")]) == 0
+    assert scores_in(tmp_path / "t")["noise_floor"] == {"motion": 0.5, "appearance": 0.5}
+    assert not (vae_run / "tracking").exists()
+
+
+def test_stored_directions_are_tracked_and_keep_their_names(copy: Path) -> None:
+    save_directions(copy, Directions.random(4, 2, seed=0).named(1, "smile"))
+    assert main(["track", str(copy), "--images", "2"]) == 0
+    found = scores_in(copy / "tracking")
+    assert found["origin"] == "random" and len(found["directions"]) == 2
+    assert found["directions"][1]["name"] == "smile"
+
+
+def test_a_direction_is_what_the_decoder_draws(run: Path, photos: Path) -> None:
+    """The frames are decodes of z + shift * unit_std * direction, all from one x_T."""
+    model, source = cldis.load(run), open_data(str(photos), 16)
+    given = Directions.random(4, 2, seed=3)
+    seen = track(model, source, images=2, shifts=(-1.0, 0.0, 2.0), directions=given)
+    from cldis.apps.report_measure import held_out
+    from cldis.images import to_model
+
+    z = model.encode(to_model(source.batch(held_out(source, 2)))).z[:1]
+    moved = z + given.shift(model.unit_std, {1: 2.0})
+    drawn = model.decode(torch.cat([z, moved]), model.random_start(1, 0).expand(2, -1, -1, -1),
+                         steps=STEPS, fast=True)  # fmt: skip
+    grey = ((drawn + 1) * 127.5).permute(0, 2, 3, 1).numpy()
+    assert np.abs(seen.samples[0, 1, 1] - grey[0]).max() <= 1
+    assert np.abs(seen.samples[0, 1, 2] - grey[1]).max() <= 1
+
+
+def test_other_images_are_noticed(
+    copy: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_photos(tmp_path / "other", 6, seed=1)
+    arguments = ["track", str(copy), "--data", str(tmp_path / "other")]
+    assert main(arguments) == 0  # of the same kind: all six, nothing to warn of
+    found = scores_in(copy / "tracking")
+    assert not found["data"]["trained_on"] and found["images"] == 6 and found["warnings"] == []
+    model = cldis.load(copy)
+    model.unit_mean = model.unit_mean + 4 * model.unit_std  # codes far from those of training
+    monkeypatch.setattr("cldis.apps.track.load", lambda path: model)
+    assert main(arguments) == 0
+    assert "unlike the training images" in scores_in(copy / "tracking")["warnings"][0]
+    assert "cldis: warning: the images are unlike" in capsys.readouterr().err
+
+
+def test_select_ranks_tracks_once_and_names_what_differs(
+    run: Path, vae_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [shutil.copytree(path, tmp_path / path.name) for path in (run, vae_run)]
+    monkeypatch.chdir(tmp_path)
+    assert main(["select", *map(str, runs), "--out", "ranks.json"]) == 0
+    found = json.loads((tmp_path / "ranks.json").read_text())["runs"]
+    assert [row["score"] for row in found] == sorted((row["score"] for row in found), reverse=True)
+    assert {row["run"] for row in found} == set(map(str, runs))
+    kept = [(path / "tracking" / "scores.json").stat().st_mtime_ns for path in runs]
+    again = select_runs(runs, progress=False)
+    assert again["runs"] == found
+    assert [(path / "tracking" / "scores.json").stat().st_mtime_ns for path in runs] == kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["track", "no/run"], "does not exist"),
+        (["track", "RUN", "--images", "1"], "at least 2"),
+        (["track", "RUN", "--data", "no/such/folder"], "no/such/folder"),
+        (["track", "RUN", "--data", "EQUAL"], "all alike"),
+        (["select", "RUN", "RUN"], "twice"),
+        (["select", "RUN", "no/run"], "does not exist"),
+        (["select", "RUN", "--out", "table.txt"], ".json"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str],
+    expected: str,
+    copy: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    equal = tmp_path / "equal"
+    equal.mkdir()
+    for i in range(3):
+        Image.new("RGB", (16, 16), (120, 60, 60)).save(equal / f"{i}.png")
+    places = {"RUN": str(copy), "EQUAL": str(equal)}
+    assert main([places.get(part, part) for part in arguments]) == 2
+    text = capsys.readouterr().err
+    assert expected in text and "Traceback" not in text
+    assert not (copy / "tracking").exists()
