@@ -1,5 +1,6 @@
 # make install   create .venv and install cldis with its test tools
-# make demo      train the closed loop on the built-in rooms data; goes on with runs/demo if it is there
+# make demo      train the closed loop on the built-in rooms data, find directions in it and score
+#                them without labels; goes on with runs/demo if it is there
 # make test      lint, types, tests: what CI runs
 #
 # make install CONSTRAINTS=            take the open version ranges (a machine with a CUDA GPU)
@@ -36,8 +37,11 @@ $(STAMP): pyproject.toml $(CONSTRAINTS) | $(BIN)/pip
 
 demo: install
 	$(BIN)/cldis train rooms --recipe demo --out runs/demo $(if $(wildcard runs/demo/run.json),--resume)
+	$(if $(wildcard runs/demo/navigation/directions.json),,$(BIN)/cldis navigate runs/demo --images 3200)
+	$(BIN)/cldis track runs/demo --images 16
 	@echo
 	@echo "The demo run is in runs/demo. Open runs/demo/report.html in a browser."
+	@echo "Its directions, ranked without labels: runs/demo/tracking/gallery.png"
 	@echo "To see what each latent unit does:  $(BIN)/cldis traverse runs/demo --out runs/demo/traversals"
 
 test: lint
