@@ -212,6 +212,12 @@ class Worker:
                 samples.append(np.round(frames).astype(np.uint8))
         level = tally.floor.reshape(2, -1).mean(axis=1)
         scores = score(tally)
+        if not scores["active"]:
+            self.warnings.append(
+                f"no direction changes the pictures more than another x_T does (noise floor "
+                f"{level.sum():.1f} grey levels): the code holds too little of these images; "
+                f"train longer, or see `cldis reconstruct` for what a random x_T gives back"
+            )
         scores["noise_floor"] = {"motion": float(level[0]), "appearance": float(level[1])}
         return Tracking(scores, tally, self.directions, np.stack(samples))
 
