@@ -12,6 +12,8 @@ from cldis.images import captioned, grid, save_png
 from cldis.io import write_json
 from cldis.model import STEPS, Model
 
+SHOWN_SIDE = 96  # pixels at least, of a picture in before_after.png
+
 
 def edit_photos(
     model: Model, photos: Photos, moves: Moves, out: Path, steps: int = STEPS
@@ -26,6 +28,8 @@ def edit_photos(
         written.append(out / f"{name}_edited.png")
         save_png(grid(image[None, None], gap=0), written[-1])
     both = torch.stack([photos.images, edited], dim=1)
+    scale = -(-SHOWN_SIDE // model.resolution)  # small pictures leave no room for captions
+    both = both.repeat_interleave(scale, dim=-1).repeat_interleave(scale, dim=-2)
     save_png(captioned(grid(both), ["before", f"after {moves.words()}"]), out / "before_after.png")
     write_json(
         out / "edits.json",
