@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from cldis.apps.report_measure import held_out, vae_draw
 from cldis.data.source import ImageSource, open_data
-from cldis.images import to_model
 from cldis.io import write_json
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
@@ -25,6 +24,7 @@ from cldis.metrics.tracking.observation import observe
 from cldis.metrics.tracking.score import check_images, score
 from cldis.metrics.tracking.tally import Tally
 from cldis.model import Model, load
+from cldis.navigation.decoder import codes_of
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units
 from cldis.training.run import RunFolder
@@ -193,7 +193,7 @@ class Worker:
         self.changes = torch.einsum("dk,j->kjd", matrix, moved).flatten(0, 1)  # [K (J - 1), d]
 
     def run(self, source: ImageSource, chosen: NDArray[np.int64], progress: bool) -> Tracking:
-        codes = self.codes(source, chosen)
+        codes = codes_of(self.model, source, chosen)
         self.compare(codes)
         floor, again = Floor(), []
         for i, z in enumerate(codes):
@@ -220,18 +220,6 @@ class Worker:
             )
         scores["noise_floor"] = {"motion": float(level[0]), "appearance": float(level[1])}
         return Tracking(scores, tally, self.directions, np.stack(samples))
-
-    def codes(self, source: ImageSource, chosen: NDArray[np.int64]) -> Tensor:
-        """[n, d], of the code that the decoder reads."""
-        parts = []
-        for part in np.array_split(chosen, math.ceil(len(chosen) / BATCH)):
-            codes = self.model.encode(to_model(source.batch(part)))
-            if self.model.loop.denoiser is None:
-                assert codes.disen is not None
-                parts.append(codes.disen.mean)
-            else:
-                parts.append(codes.z)
-        return torch.cat(parts)
 
     def compare(self, codes: Tensor) -> None:
         """Warn of images whose codes are far from those of the training images."""
