@@ -226,6 +226,28 @@ SUITES = {
             ),
         ),
         Suite(
+            "long",
+            "eight times the images of the study: does the order of the methods stay?",
+            recipe="study32",
+            methods={
+                "encdiff": BASELINES["encdiff"],
+                "closed_let_go": (*CLOSED, *POINT_PULL, "distillation.release=64000"),
+                "beta_vae": BASELINES["beta_vae"],
+                "closed_mse": (*CLOSED, *POINT_PULL),
+                "open_mse": (*OPEN, *POINT_PULL),
+            },
+            data=ROOMS_AND_KUKA,
+            seeds=FIVE,
+            images=(256_000,),
+            standard=True,
+            pairs=(
+                ("closed_mse", "open_mse"),
+                ("closed_mse", "encdiff"),
+                ("closed_let_go", "encdiff"),
+                ("closed_let_go", "beta_vae"),
+            ),
+        ),
+        Suite(
             "gpu_rooms",
             "full budget on rooms at 64 px: the closed loop and the strongest of each other family",
             recipe="cpu64",
