@@ -34,6 +34,7 @@ LAYERS["training"] = set(LAYERS)
 LAYERS["navigation"] = set(LAYERS) | {"model"}  # it starts from a trained model
 LAYERS["apps"] = set(LAYERS) | {"model"}
 LAYERS["bench"] = set(LAYERS) | {"model"}
+LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
 EVERYWHERE = {"io", "config", "images"}
 # Nothing on the way to `cldis --help` may load these.

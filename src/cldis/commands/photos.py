@@ -1,0 +1,111 @@
+"""Commands that take photos: traverse, edit, reconstruct, encode."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cldis.commands.parts import open_run, out_folder, run_command
+
+if TYPE_CHECKING:
+    from cldis.commands.parts import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add these commands to the parser."""
+    traverse = run_command(commands, "traverse", _traverse, "a grid of pictures per latent unit")
+    traverse.add_argument("--images", nargs="+", metavar="PHOTO", help="default: held-out images")
+    traverse.add_argument("--out", required=True, metavar="DIR")
+
+    edit = run_command(commands, "edit", _edit, "real photo in, edited photo out")
+    edit.add_argument("photos", nargs="+", metavar="PHOTO")
+    edit.add_argument(
+        "--shift",
+        action="append",
+        default=[],
+        metavar="UNIT=AMOUNT",
+        help="move a unit by standard deviations, e.g. 3=+2.0; may be given again",
+    )
+    edit.add_argument(
+        "--direction",
+        action="append",
+        default=[],
+        metavar="NUMBER_OR_NAME=AMOUNT",
+        help="move along a direction of `cldis navigate`, e.g. smile=+2.0; may be given again",
+    )
+    edit.add_argument("--out", required=True, metavar="DIR")
+
+    reconstruct = run_command(
+        commands, "reconstruct", _reconstruct, "photos back from inverted and random x_T"
+    )
+    reconstruct.add_argument("photos", nargs="+", metavar="PHOTO")
+    reconstruct.add_argument("--out", required=True, metavar="DIR")
+
+    encode = run_command(commands, "encode", _encode, "codes of a collection as Parquet")
+    encode.add_argument("data", metavar="PATH_OR_NAME")
+    encode.add_argument("--out", required=True, metavar="FILE.parquet")
+
+
+def _traverse(options: argparse.Namespace) -> int:
+    from cldis.apps.photos import heldout_photos, read_photos
+    from cldis.apps.traverse import traverse_units
+    from cldis.model import load
+
+    out, model = out_folder(options.out), load(options.run)
+    photos = (
+        read_photos(options.images, model.resolution)
+        if options.images
+        else heldout_photos(open_run(options.run), 6)
+    )
+    print(traverse_units(model, photos, out))
+    return 0
+
+
+def _edit(options: argparse.Namespace) -> int:
+    from cldis.apps.moves import Moves, parse_moves
+
+    shifts, along = parse_moves(options.shift, options.direction)
+
+    from cldis.apps.edit import edit_photos
+    from cldis.apps.photos import read_photos
+    from cldis.model import load
+
+    out, model = out_folder(options.out), load(options.run)
+    moves = Moves.of(model, options.run, shifts, along)
+    for path in edit_photos(model, read_photos(options.photos, model.resolution), moves, out):
+        print(path)
+    return 0
+
+
+def _reconstruct(options: argparse.Namespace) -> int:
+    from cldis.apps.photos import read_photos
+    from cldis.apps.reconstruct import reconstruct_photos
+    from cldis.model import load
+
+    out, model = out_folder(options.out), load(options.run)
+    scores = reconstruct_photos(model, read_photos(options.photos, model.resolution), out)
+    for name in ("inverted", "random"):
+        found = scores[name]
+        print(f"{name:9} SSIM {found['mean_ssim']:.3f}  PSNR {found['mean_psnr']:.1f} dB")
+    print(out / "reconstructions.png")
+    return 0
+
+
+def _encode(options: argparse.Namespace) -> int:
+    from cldis.apps.encode import encode_collection
+    from cldis.data import open_data
+    from cldis.data.skipped import skipped_table
+    from cldis.io import write_text
+    from cldis.model import load
+
+    path = Path(options.out)
+    if path.suffix != ".parquet":
+        raise ValueError(f"--out {path} must end in .parquet")
+    model = load(options.run)
+    source = open_data(options.data, model.resolution, progress=True)
+    count = encode_collection(model, source, path)
+    if source.skipped:
+        write_text(path.with_suffix(".skipped.tsv"), skipped_table(source.skipped))
+    print(f"{path}: {count} rows, {len(source.skipped)} files skipped")
+    return 0

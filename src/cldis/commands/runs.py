@@ -1,0 +1,35 @@
+"""Commands that look at a run: info and report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import TYPE_CHECKING
+
+from cldis.commands.parts import open_run, run_command
+
+if TYPE_CHECKING:
+    from cldis.commands.parts import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add these commands to the parser."""
+    info = run_command(commands, "info", _info, "what is in a run")
+    info.add_argument("--json", action="store_true", help="everything, as JSON")
+
+    run_command(commands, "report", _report, "write RUN/report.html again")
+
+
+def _info(options: argparse.Namespace) -> int:
+    from cldis.apps.info import info_text, run_info
+
+    found = run_info(open_run(options.run))
+    print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else info_text(found))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cldis.apps.report import write_report
+
+    print(write_report(open_run(options.run), progress=True))
+    return 0

@@ -1,0 +1,92 @@
+"""`cldis train` and `cldis recipes`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cldis.commands.parts import INTERRUPTED, open_run
+from cldis.config import Config
+
+if TYPE_CHECKING:
+    from cldis.commands.parts import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add these commands to the parser."""
+    train = commands.add_parser("train", help="train on a folder of images or a named data set")
+    train.add_argument(
+        "data", metavar="PATH_OR_NAME", help="folder, name (docs/data.md), or hf:NAME"
+    )
+    train.add_argument("--out", required=True, metavar="RUN", help="run folder to write")
+    train.add_argument("--recipe", help="see `cldis recipes` (default: cpu64)")
+    train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
+    train.add_argument("--images", type=int, metavar="N", help="total images to see")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="section.key=value", dest="overrides"
+    )
+    train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
+    train.add_argument("--dry-run", action="store_true", help="say what would happen, write no run")
+    train.set_defaults(run_command=_train)
+
+    recipes = commands.add_parser("recipes", help="named recipes: size, cost, purpose")
+    recipes.set_defaults(run_command=_recipes)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from cldis.apps.train import dry_run, train_run
+
+    out = Path(options.out)
+    if options.resume:
+        if options.recipe or options.resolution or options.overrides:
+            raise ValueError(
+                "--resume takes its settings from the run; leave out --recipe, --resolution and "
+                "--set (only --images may change)"
+            )
+        config = _resumed(out, options.images)
+    else:
+        config = _requested(options)
+    if options.dry_run:
+        print(dry_run(options.data, config))
+        return 0
+    finished = train_run(options.data, out, config, options.resume)
+    if not finished:
+        print(
+            f"stopped and saved; go on with: cldis train {options.data} --out {out} --resume",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    return 0
+
+
+def _requested(options: argparse.Namespace) -> Config:
+    from cldis.training.recipes import DEFAULT, recipe_config
+
+    overrides = list(options.overrides)
+    if options.resolution is not None:
+        overrides.append(f"model.resolution={options.resolution}")
+    if options.images is not None:
+        overrides.append(f"training.images={options.images}")
+    return recipe_config(options.recipe or DEFAULT).with_overrides(overrides)
+
+
+def _resumed(out: Path, images: int | None) -> Config:
+    config = open_run(out).config
+    return config if images is None else config.with_overrides([f"training.images={images}"])
+
+
+def _recipes(options: argparse.Namespace) -> int:
+    from cldis.training.recipes import DEFAULT, RECIPES
+
+    for name, recipe in RECIPES.items():
+        config = recipe.config(name)
+        mark = " (default)" if name == DEFAULT else ""
+        print(
+            f"{name}{mark}: {recipe.purpose}\n"
+            f"    {config.model.resolution} px, {config.model.units} units, "
+            f"{config.model.conditioning}, arm {config.loop.arm}, "
+            f"{config.training.images:,} images; {recipe.cost}"
+        )
+    return 0
