@@ -29,8 +29,8 @@ from cldis.io import write_bytes, write_json
 from cldis.metrics.editing import Kind, reading, steps_between, tolerance
 from cldis.models.encoder import BurgessEncoder
 
-VERSION = 1  # raise when the training changes: it enters the name of the cache file
-STEPS, BATCH, RATE, WIDTH, SEED = 3000, 64, 2e-3, 32, 0
+VERSION = 2  # raise when the training changes: it enters the name of the cache file
+STEPS, BATCH, RATE, WIDTH, SEED = 8000, 64, 2e-3, 32, 0
 UNSEEN = 4096  # renders that are kept from training, to measure on
 
 # Values of a cyclic factor close a circle; those of a categorical one have no order.

@@ -122,6 +122,8 @@ CLOSED_INFORMATION = ("loop.arm=closed", "feedback.kind=information", FREE)
 # Without feedback C rises evenly: to 8 nats at the end of a run, or to 2 (the slow one).
 OPEN = ("loop.arm=open", "feedback.kind=linear")
 SLOW = "feedback.rate=0.07"
+# At eight times the budget: to 12.5 nats at the end, about what rooms and kuka hold.
+GRADUAL = "feedback.rate=0.05"
 # The pull on a code that is a point: the squared distance of the means.
 POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.weight=2e-3")
 ADAGN = "model.conditioning=adagn"
@@ -233,16 +235,18 @@ SUITES = {
                 "encdiff": BASELINES["encdiff"],
                 "closed_let_go": (*CLOSED, *POINT_PULL, "distillation.release=64000"),
                 "beta_vae": BASELINES["beta_vae"],
-                "closed_mse": (*CLOSED, *POINT_PULL),
-                "open_mse": (*OPEN, *POINT_PULL),
+                "vae_slow": ("loop.arm=vae", "feedback.kind=linear", GRADUAL),
+                "closed_slow": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL),
+                "open_slow": (*OPEN, GRADUAL, *POINT_PULL),
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
             images=(256_000,),
             standard=True,
             pairs=(
-                ("closed_mse", "open_mse"),
-                ("closed_mse", "encdiff"),
+                ("closed_slow", "open_slow"),
+                ("closed_slow", "encdiff"),
+                ("closed_slow", "vae_slow"),
                 ("closed_let_go", "encdiff"),
                 ("closed_let_go", "beta_vae"),
             ),
