@@ -1,7 +1,8 @@
 # make install   create .venv and install cldis with its test tools
 # make demo      train the closed loop on the built-in rooms data, find directions in it and score
 #                them without labels; goes on with runs/demo if it is there
-# make test      lint, types, tests: what CI runs
+# make test      lint, types, documentation, tests: what CI runs
+# make docs      build the documentation site into build/site; a broken link is an error
 #
 # make install CONSTRAINTS=            take the open version ranges (a machine with a CUDA GPU)
 # make install PYTHON=python3.12       another interpreter
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.cldis-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint docs format clean
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -39,18 +40,24 @@ demo: install
 	$(BIN)/cldis train rooms --recipe demo --out runs/demo $(if $(wildcard runs/demo/run.json),--resume)
 	$(if $(wildcard runs/demo/navigation/directions.json),,$(BIN)/cldis navigate runs/demo --images 3200)
 	$(BIN)/cldis track runs/demo --images 16
+	$(BIN)/cldis report runs/demo
 	@echo
 	@echo "The demo run is in runs/demo. Open runs/demo/report.html in a browser."
 	@echo "Its directions, ranked without labels: runs/demo/tracking/gallery.png"
 	@echo "To see what each latent unit does:  $(BIN)/cldis traverse runs/demo --out runs/demo/traversals"
 
-test: lint
+test: lint docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: install
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy src
+
+# The variable silences the theme's advertisement.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The site is in build/site: open build/site/index.html in a browser."
 
 format: install
 	$(BIN)/ruff check --fix-only

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cldis.apps.report_measure import vae_draw
+from cldis.apps.drawing import vae_draw
 from cldis.baselines import build
 from cldis.bench.score import pool
 from cldis.data import open_data

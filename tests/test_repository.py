@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
 }
 LAYERS["training"] = set(LAYERS)
 LAYERS["navigation"] = set(LAYERS) | {"model"}  # it starts from a trained model
+LAYERS["hub"] = set(LAYERS) | {"model"}
 LAYERS["apps"] = set(LAYERS) | {"model"}
 LAYERS["bench"] = set(LAYERS) | {"model"}
 LAYERS["commands"] = set(LAYERS) | {"model"}

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 from cldis import __version__
-from cldis.commands import bench, directions, photos, runs, train
+from cldis.commands import analyse, bench, directions, explore, export, photos, runs, train
 from cldis.commands.parts import FAILURE, INTERRUPTED, USER_ERROR, Parser
 
-GROUPS = (train, photos, directions, runs, bench)
+GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

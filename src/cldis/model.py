@@ -39,6 +39,14 @@ class Codes:
         return self.sem.mean
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a model was opened: a run and the name of its checkpoint, or a saved model."""
+
+    path: Path
+    checkpoint: str | None
+
+
 class Model:
     """A CL-Dis model with averaged weights.
 
@@ -57,12 +65,14 @@ class Model:
         unit_std: Tensor,
         device: str | torch.device = "cpu",
         batch: int = 64,
+        origin: Origin | None = None,
     ) -> None:
         if batch < 1:
             raise ValueError(f"batch={batch} must be at least 1, the images worked on at a time")
         self.device, self.batch = torch.device(device), batch
         self.loop = loop.eval().requires_grad_(False).to(self.device)
         self.unit_mean, self.unit_std = unit_mean, unit_std  # [d] each
+        self.origin = origin
 
     @property
     def config(self) -> Config:
@@ -180,6 +190,60 @@ class Model:
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(n, 3, self.resolution, self.resolution, generator=generator)
 
+    def save_pretrained(self, folder: str | Path, licence: str | None = None) -> Path:
+        """Write weights, settings, unit statistics, directions and a model card to `folder`.
+
+        Args:
+            folder: new, empty, or an earlier saved model, which is replaced.
+            licence: of the weights; None keeps what is recorded, else "unknown".
+
+        Raises:
+            ValueError: the folder holds other files, the licence is no line of text, or the run
+                that the model came from is gone or damaged.
+            OSError: full disk or no permission; what was there before is kept.
+        """
+        from cldis.hub.folder import save_model
+
+        return save_model(self, folder, licence)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        device: str | torch.device = "cpu",
+        batch: int = 64,
+        revision: str | None = None,
+        token: str | None = None,
+    ) -> Model:
+        """Open what `save_pretrained` wrote: a folder here, or `owner/name` on the Hub.
+
+        Raises:
+            ValueError: no such folder or repository, the Hub not reachable, damaged, or from a
+                newer version.
+        """
+        from cldis.hub.folder import load_model
+        from cldis.hub.remote import local_folder
+
+        folder = local_folder(name, revision, token)
+        return cls(*load_model(folder), device, batch, Origin(folder, None))
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        licence: str | None = None,
+        private: bool = False,
+        token: str | None = None,
+        message: str = "Upload a CL-Dis model",
+    ) -> str:
+        """`save_pretrained` to the repository `owner/name` of the Hub; returns its address.
+
+        Raises:
+            ValueError: a wrong name or licence, or the Hub does not take it.
+        """
+        from cldis.hub.remote import push_model
+
+        return push_model(self, repo_id, licence, private, token, message)
+
     def _predict(self, z: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
         denoiser = self._denoiser()
         return lambda x_t, t: denoiser(x_t, t, z)
@@ -234,11 +298,13 @@ class Model:
 
 
 def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -> Model:
-    """Open the newest checkpoint of a run folder.
+    """Open the newest checkpoint of a run folder, or a folder that `save_pretrained` wrote.
 
     Raises:
         ValueError: no run there, no checkpoint yet, damaged, or from a newer version.
     """
+    if not (Path(run) / "run.json").exists() and (Path(run) / "model.safetensors").is_file():
+        return Model.from_pretrained(run, device, batch)
     folder = RunFolder.open(run)
     path = folder.latest()
     if path is None:
@@ -248,7 +314,8 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     loop = build(folder.config)
     load_into(loop, load_tensors(path / "ema.safetensors"), str(path))
     units = read_state(path)["units"]
-    return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]), device, batch)
+    mean, std = torch.tensor(units["mean"]), torch.tensor(units["std"])
+    return Model(loop, mean, std, device, batch, Origin(folder.path, path.name))
 
 
 def _same_length(images: Tensor, z: Tensor) -> None:

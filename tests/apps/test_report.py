@@ -8,8 +8,6 @@ import io
 import json
 import math
 import shutil
-from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,126 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cldis.apps import report_measure as measure
-from cldis.apps import report_pages as pages
-from cldis.apps import report_plots as plots
-from cldis.apps.report import finite, write_report
+from apps.html_page import check
+from apps.runs import ARMS, copy
+from cldis.apps import drawing
+from cldis.apps import page as pages
+from cldis.apps.report import measure, plots, words, write_report
 from cldis.config import Config
 from cldis.data import open_data
+from cldis.images import to_model
 from cldis.model import load
-from cldis.training import engine
 from cldis.training.run import RunFolder
-
-SECTIONS = "verdict traversals reconstructions edits curves health factors samples about".split()
-TINY = (
-    "model.resolution=16 model.units=4 model.width=8 model.encoder_width=8 model.vae_width=8 "
-    "model.embed=8 model.attention=[] training.batch=16 training.images=64 training.log_every=16 "
-    "training.sample_every=32 training.checkpoint_every=64 training.precision=no "
-    "distillation.warmup=16 feedback.warmup=16 diffusion.steps=12"
-).split()
-ARMS = ("closed", "open", "diffae", "vae")
-
-
-class Page(HTMLParser):
-    """What a browser would make of the page, as far as these tests ask."""
-
-    VOID = {"meta", "link", "img", "br"}
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.images: list[dict[str, str | None]] = []
-        self.links: list[str] = []
-        self.ids: list[str] = []
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.words = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.tags.append(tag)
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "img":
-            self.images.append(found)
-        self.links += [v or "" for k, v in attrs if k in ("src", "href", "srcset", "action")]
-        self.ids += [v or "" for k, v in attrs if k == "id"]
-        if tag == "html":
-            assert found["lang"] == "en"
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words += data
-
-
-def check(path: Path) -> tuple[Page, dict[str, Any]]:
-    """The page and its numbers, after what must hold for every report."""
-    text = path.read_text("utf-8")
-    page = Page(text)
-    assert page.open == []
-    assert set(SECTIONS) <= set(page.ids) and len(set(page.ids)) == len(page.ids)
-    assert "http://" not in text and "https://" not in text and "@import" not in text
-    assert "url(" not in text and "script" not in page.tags
-    for link in page.links:
-        assert link.startswith("data:") or link[0] == "#" and link[1:] in page.ids, link[:80]
-    for image in page.images:
-        assert image["alt"] and len(image["alt"]) > 10
-        assert (image["src"] or "").startswith("data:image/")
-        assert int(image["width"] or 0) > 0 and int(image["height"] or 0) > 0
-    numbers = json.loads((path.parent / "report.json").read_text("utf-8"))
-    assert all(math.isfinite(value) for value in floats(numbers))
-    assert list(path.parent.glob(".*.tmp")) == []
-    return page, numbers
-
-
-def floats(value: Any) -> Iterator[float]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for item in value:
-            yield from floats(item)
-    elif isinstance(value, int | float):
-        yield float(value)
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of few unlabelled images, one of them broken."""
-    folder = tmp_path_factory.mktemp("photos")
-    random = np.random.default_rng(0)
-    for index in range(24):
-        coarse = Image.fromarray(random.integers(0, 255, (4, 4, 3), dtype=np.uint8))
-        coarse.resize((40, 30), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
-    (folder / "broken.png").write_bytes(b"no picture")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> dict[str, RunFolder]:
-    """A tiny run per arm: `closed` on a folder of photos, the others on rooms."""
-    runs = {}
-    for arm in ARMS:
-        data = str(photos) if arm == "closed" else "rooms"
-        source = (
-            open_data(data, 16, tmp_path_factory.mktemp("cache"))
-            if arm == "closed"
-            else open_data(data, 32)
-        )
-        config = Config().with_overrides(
-            [*TINY, f"loop.arm={arm}", f"model.resolution={source.resolution}"]
-        )
-        run = RunFolder.create(tmp_path_factory.mktemp(arm) / "run", config, source, data)
-        engine.train(run, source, resume=False, quiet=True)
-        runs[arm] = run
-    return runs
-
-
-def copy(run: RunFolder, to: Path) -> RunFolder:
-    shutil.copytree(run.path, to)
-    return RunFolder.open(to)
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -212,7 +100,7 @@ def test_a_run_without_anything_yet(trained: dict[str, RunFolder], tmp_path: Pat
         shutil.rmtree(run.path / name)
     run.metrics.unlink()
     page, numbers = check(write_report(run))
-    assert page.images == [] and numbers["images_seen"] == 0
+    assert page.images == [] and "directions" not in numbers and numbers["images_seen"] == 0
     assert "Nothing can be said yet" in page.words and "no checkpoint" in page.words
 
 
@@ -241,8 +129,8 @@ def test_images_of_another_size_are_refused(trained: dict[str, RunFolder]) -> No
 def test_changes_are_those_of_the_pictures(trained: dict[str, RunFolder]) -> None:
     """A unit's number can be computed again from its grid, and the middle is what was inverted."""
     model = load(trained["open"].path)
-    x = measure.to_model(open_data("rooms", 32).batch(np.arange(3)))
-    begin = measure.start(model, x, 12)
+    x = to_model(open_data("rooms", 32).batch(np.arange(3)))
+    begin = drawing.start(model, x, 12)
     found = measure.traversals(model, begin, [2, 0], 12)
     assert {item.unit for item in found} == {0, 2}
     assert found[0].change >= found[1].change
@@ -269,7 +157,7 @@ def test_numbers_read_well_and_are_json(value: float) -> None:
     assert text and "e+" not in text and len(text.replace(",", "")) < 320
     if math.isfinite(value) and abs(value) < 1e6:
         assert float(text.replace(",", "")) == pytest.approx(value, rel=0.006, abs=1e-300)
-    json.dumps(finite({"a": [value]}), allow_nan=False)
+    json.dumps(pages.finite({"a": [value]}), allow_nan=False)
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.sampled_from([8, 16, 100]))
@@ -279,13 +167,13 @@ def test_pictures_keep_their_pixels_and_their_gaps_are_clear(
     cells = torch.rand(rows, columns, 3, side, side) * 2 - 1
     found = pages.picture(cells, "A picture.")
     kind, _, data = found["src"].partition(",")
-    assert kind == "data:image/png;base64"
+    assert kind == "data:image/webp;base64"
     image = Image.open(io.BytesIO(base64.b64decode(data)))
-    shown = min(side, measure.SHOWN_SIDE)
+    shown = min(side, pages.SHOWN_SIDE)
     assert image.size == found["size"] == (columns * (shown + 2) + 2, rows * (shown + 2) + 2)
     alpha = np.asarray(image)[..., 3]
     assert (alpha == 255).sum() == rows * columns * shown**2 and set(np.unique(alpha)) == {0, 255}
-    if side == shown:
+    if side < pages.EXACT:
         first = torch.from_numpy(np.asarray(image)[2 : 2 + side, 2 : 2 + side, :3].copy())
         expected = ((cells[0, 0].permute(1, 2, 0) + 1) * 127.5).round()
         torch.testing.assert_close(first.float(), expected)
@@ -306,7 +194,7 @@ def test_the_verdict_in_words() -> None:
     well = {"gap": 0.5, "sem_active_units": 3, "disen_active_units": 2, "warnings": []}
 
     def say(health: dict[str, Any] | None) -> str:
-        return pages.verdict(run, {"health": health, "images_seen": 10})
+        return words.verdict(run, {"health": health, "images_seen": 10})
 
     assert say(well).startswith("Both codes are alive: ") and "1.5 times as high" in say(well)
     assert say({**well, "warnings": ["A.", "B."]}) == "A. B."

@@ -71,7 +71,7 @@ def test_track_writes_scores_and_pictures(copy: Path, capsys: pytest.CaptureFixt
     assert 0 <= found["score"] <= 1 and found["noise_floor"]["appearance"] > 0
     names = sorted(path.name for path in folder.iterdir())
     heat = [f"direction_0{k}.png" for k in range(4)]
-    assert names == ["curves.png", *heat, "gallery.png", "scores.json"]
+    assert names == ["curves.png", *heat, "gallery.png", "maps.safetensors", "scores.json"]
     width, height = Image.open(folder / "gallery.png").size
     assert width > 11 * 32 and height > 4 * 32
     assert "of 4 directions active" in capsys.readouterr().out
@@ -103,7 +103,7 @@ def test_a_direction_is_what_the_decoder_draws(run: Path, photos: Path) -> None:
     model, source = cldis.load(run), open_data(str(photos), 16)
     given = Directions.random(4, 2, seed=3)
     seen = track(model, source, images=2, shifts=(-1.0, 0.0, 2.0), directions=given)
-    from cldis.apps.report_measure import held_out
+    from cldis.apps.drawing import held_out
     from cldis.images import to_model
 
     z = model.encode(to_model(source.batch(held_out(source, 2)))).z[:1]

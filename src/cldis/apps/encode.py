@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cldis.data.source import ImageSource
@@ -16,6 +17,7 @@ from cldis.images import to_model
 from cldis.model import Model
 
 ROWS = 1024
+COLUMNS = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
 
 
 def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool = False) -> int:
@@ -24,9 +26,7 @@ def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool
     Codes are fixed-size lists of d floats; null where the arm lacks the branch. Streams in bounded
     memory and appears whole or not at all. Returns the number of rows.
     """
-    vector = pa.list_(pa.float32(), model.units)
-    columns = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
-    schema = pa.schema([("path", pa.string()), *((name, vector) for name in columns)])
+    schema = schema_of(model.units)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -36,16 +36,27 @@ def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool
         ):
             for start in range(0, len(source), ROWS):
                 indices = np.arange(start, min(start + ROWS, len(source)))
-                codes = model.encode(to_model(source.batch(indices)))
-                data: dict[str, Any] = {"path": [source.label(int(index)) for index in indices]}
-                for name, q in (("sem", codes.sem), ("disen", codes.disen)):
-                    mean, scale = (q.mean, q.scale) if q else (None, None)
-                    for part, value in (("mean", mean), ("scale", scale)):
-                        empty = [None] * len(indices)
-                        data[f"z_{name}_{part}"] = empty if value is None else list(value.numpy())
-                writer.write_table(pa.table(data, schema=schema))
+                writer.write_table(rows_of(model, source, indices))
                 bar.update(len(indices))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return len(source)
+
+
+def schema_of(units: int) -> pa.Schema:
+    """The columns of the file, for codes of so many units."""
+    vector = pa.list_(pa.float32(), units)
+    return pa.schema([("path", pa.string()), *((name, vector) for name in COLUMNS)])
+
+
+def rows_of(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> pa.Table:
+    """The rows of some images."""
+    codes = model.encode(to_model(source.batch(indices)))
+    data: dict[str, Any] = {"path": [source.label(int(index)) for index in indices]}
+    for name, q in (("sem", codes.sem), ("disen", codes.disen)):
+        mean, scale = (q.mean, q.scale) if q else (None, None)
+        for part, value in (("mean", mean), ("scale", scale)):
+            empty = [None] * len(indices)
+            data[f"z_{name}_{part}"] = empty if value is None else list(value.numpy())
+    return pa.table(data, schema=schema_of(model.units))

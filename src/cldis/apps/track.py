@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from cldis.apps.report_measure import held_out, vae_draw
+from cldis.apps.drawing import held_out, vae_draw
+from cldis.apps.track_maps import FOLDER, maps_of, save_maps
 from cldis.data.source import ImageSource, open_data
 from cldis.io import write_json
 from cldis.metrics.tracking.field import check_shifts
@@ -30,7 +31,7 @@ from cldis.navigation.store import directions_or_units
 from cldis.training.run import RunFolder
 
 FORMAT = 1
-FOLDER, SCORES = "tracking", "scores.json"
+SCORES = "scores.json"
 IMAGES = 64
 SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations
 STEPS = 5  # of DPM-Solver++
@@ -48,6 +49,7 @@ class Tracking:
     tally: Tally
     directions: Directions
     samples: NDArray[np.uint8]  # [SHOWN or fewer, K, J, H, W, 3]
+    curves: NDArray[np.float32]  # [images, K, J]: `Observation.curve` of every image
 
 
 def track_run(
@@ -201,13 +203,14 @@ class Worker:
             floor.add(pictures, self.estimator)
             again.append(pictures[-1].astype(np.uint8))
         tally = Tally(floor.level())
-        samples = []
+        samples, curves = [], []
         numbers = tqdm(chosen, desc="track", unit="image", disable=not progress)
         for i, number in enumerate(numbers):
             frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
             picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)
             seen = observe(frames, self.shifts, self.estimator)
             tally.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
+            curves.append(seen.curve.astype(np.float32))
             if i < SHOWN:
                 samples.append(np.round(frames).astype(np.uint8))
         level = tally.floor.reshape(2, -1).mean(axis=1)
@@ -219,7 +222,7 @@ class Worker:
                 f"train longer, or see `cldis reconstruct` for what a random x_T gives back"
             )
         scores["noise_floor"] = {"motion": float(level[0]), "appearance": float(level[1])}
-        return Tracking(scores, tally, self.directions, np.stack(samples))
+        return Tracking(scores, tally, self.directions, np.stack(samples), np.stack(curves))
 
     def compare(self, codes: Tensor) -> None:
         """Warn of images whose codes are far from those of the training images."""
@@ -281,11 +284,14 @@ def track_to_folder(
     out: str | Path | None = None,
     progress: bool = True,
 ) -> tuple[dict[str, Any], Path]:
-    """Track a run and write `scores.json` and pictures; returns scores and folder.
+    """Track a run; write `scores.json`, pictures and `maps.safetensors` (see `track_maps`).
 
     Args:
         data: folder or name of the images; None takes those of the run.
         out: None writes to `RUN/tracking`.
+
+    Returns:
+        Scores and the folder.
 
     Raises:
         ValueError: see `track`.
@@ -300,5 +306,6 @@ def track_to_folder(
     assert checkpoint is not None
     tracking.scores["checkpoint"] = checkpoint.name
     write_pictures(tracking, folder)
+    save_maps(maps_of(tracking), folder)
     write_json(folder / SCORES, tracking.scores)
     return tracking.scores, folder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cldis.apps.report_measure import reduced
+from cldis.apps.page import reduced
 from cldis.images import captioned, from_uint8, grid, save_png
 from cldis.io import write_bytes
 

@@ -49,6 +49,8 @@ def _navigate(options: argparse.Namespace) -> int:
     text = navigate_run(options.run, **asked, resume=options.resume)
     again = f"stopped and saved; go on with: cldis navigate {options.run} --resume"
     print(text or again, file=sys.stdout if text else sys.stderr)
+    if text:
+        print(f"next: cldis track {options.run} scores them, cldis report {options.run} shows them")
     return 0 if text else INTERRUPTED
 
 
@@ -70,6 +72,8 @@ def _track(options: argparse.Namespace) -> int:
         print(f"cldis: warning: {warning}", file=sys.stderr)
     print(table(scores))
     print(folder / "gallery.png")
+    if out is None:
+        print(f"to put them into the report: cldis report {options.run}")
     return 0
 
 

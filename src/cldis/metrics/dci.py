@@ -52,7 +52,7 @@ def dci(
     Returns:
         `disentanglement`, `completeness`, `informativeness` (mean test accuracy) and
         `informativeness_train` in [0, 1]; `accuracy` and `chance` (of the commonest value) per
-        factor; `importance` [d][k], each factor's column summing to 1, or to 0 when no unit helped;
+        factor; `importance` [d, k], each factor's column summing to 1, or to 0 when no unit helped;
         `estimator`, `train`, `test`. A constant unit gets importance 0. With one unit there is
         nothing to be complete over, and completeness is 0; so is disentanglement with one factor.
 

@@ -35,7 +35,7 @@ def infomec(
 
     Returns:
         `modularity` (InfoM), `compactness` (InfoC) and `explicitness` (InfoE), at most 1, where 0
-        is chance; `active_units`, `rows`, `nmi` [d][k]. A unit or factor without information counts
+        is chance; `active_units`, `rows`, `nmi` [d, k]. A unit or factor without information counts
         as an even spread. With one factor modularity is 0, with one active unit compactness is 0.
         InfoE can fall below 0 when classes are very uneven.
 

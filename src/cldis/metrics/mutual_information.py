@@ -21,7 +21,7 @@ def pairwise_mutual_information(
     known bias (Miller 1955), and never goes below 0. Constant units are left out.
 
     Returns:
-        `score` in [0, log(bins)] (0 with one unit), `information` [m][m] of the m units that vary,
+        `score` in [0, log(bins)] (0 with one unit), `information` [m, m] of the m units that vary,
         with their entropies on the diagonal, `units` their numbers, `bins`, `rows`.
 
     Raises:

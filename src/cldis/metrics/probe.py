@@ -30,7 +30,7 @@ def factor_probe(
         names: of the k factors.
 
     Returns:
-        `estimator`, `train`, `test`, `accuracy` and `chance` by name, `importance` [d][k] (each
+        `estimator`, `train`, `test`, `accuracy` and `chance` by name, `importance` [d, k] (each
         factor's column sums to 1), `dci_disentanglement`, `dci_completeness` in [0, 1].
 
     Raises:

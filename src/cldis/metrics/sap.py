@@ -32,7 +32,7 @@ def sap(
         train, test: rows at most, drawn at random; fewer rows are shared in the same ratio.
 
     Returns:
-        `score` in [0, 1], the mean over factors; `accuracy` [d][k] on the test rows, `train`,
+        `score` in [0, 1], the mean over factors; `accuracy` [d, k] on the test rows, `train`,
         `test`. With one unit the second best counts as 0.
 
     Raises:

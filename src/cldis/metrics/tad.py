@@ -33,7 +33,7 @@ def tad(
         factors: attributes [n, k], two values each. CelebA has 40.
 
     Returns:
-        `score` >= 0, `captured` (how many attributes it sums over), `auroc` [d][k] in [.5, 1],
+        `score` >= 0, `captured` (how many attributes it sums over), `auroc` [d, k] in [.5, 1],
         `redundant` (attributes left out), `rows`. With one unit the second best is chance, .5.
 
     Raises:

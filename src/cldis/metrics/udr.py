@@ -41,7 +41,7 @@ def udr(
             weights are shrunk by .1, so that models in full agreement score .9.
 
     Returns:
-        `score` [models] in [0, 1], `pairs` [models][models] with 0 on the diagonal, `informative`
+        `score` [models] in [0, 1], `pairs` [models, models] with 0 on the diagonal, `informative`
         (how many units of each), `similarity`, `rows`. A model without an informative unit agrees
         with none and scores 0.
 

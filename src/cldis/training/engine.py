@@ -305,7 +305,9 @@ class Meter:
     def take(self) -> dict[str, float]:
         found = {name: value / self.steps for name, value in self.totals.items()}
         found["images_per_second"] = self.images / (time.perf_counter() - self.since)
-        shown = ("diffusion", "distillation", "vae_kl", "capacity")
+        shown = ["diffusion", "distillation", "vae_kl", "capacity"]
+        if not found.get("lambda_dt"):  # nothing holds the two codes together: no loss to watch
+            shown.remove("distillation")
         self.words = " ".join(f"{name} {found[name]:.3g}" for name in shown if name in found)
         self.reset()
         return found

@@ -1,17 +1,16 @@
-"""The report of a run: one page that needs nothing but itself, and the numbers as JSON."""
+"""Gathers what a run has to show, and writes `report.html` and `report.json`."""
 
 from __future__ import annotations
 
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from cldis.apps import report_measure as measure
-from cldis.apps import report_pages as pages
-from cldis.apps import report_plots as plots
+from cldis.apps.drawing import STEPS, Start, held_out, start
+from cldis.apps.page import finite
+from cldis.apps.report import directions, measure, pages, plots
 from cldis.data.source import ImageSource, open_data
 from cldis.images import to_model
 from cldis.io import write_json, write_text
@@ -77,7 +76,7 @@ def gather(
         "arm": run.config.loop.arm,
         "baseline": run.config.baseline.method,
         "images_seen": 0,
-        "steps": min(measure.STEPS, run.config.diffusion.steps),
+        "steps": min(STEPS, run.config.diffusion.steps),
         "data_missing": missing,
         "data_differs": source is not None
         and source.fingerprint != run.about["data"]["fingerprint"],
@@ -91,7 +90,21 @@ def gather(
     numbers["images_seen"] = int(checkpoint.name)
     model = load(run.path, device or default_device())
     with tqdm(desc="report", unit="part", disable=not progress) as bar:
-        look(model, source, numbers, pictures, bar)
+        begin = look(model, source, numbers, pictures, bar)
+        found = directions.known(run, model)
+        if found.directions is not None:
+            bar.total += min(found.directions.count, directions.MOST)
+        pictures.directions = directions.show(model, begin, found, numbers["steps"], bar.update)
+        if found.directions is not None:
+            numbers["directions"] = {
+                "origin": found.directions.origin,
+                "navigation": {
+                    k: v for k, v in found.about.items() if k not in ("kept", "dropped")
+                },
+                "tracking": tracking_of(found.scores),
+                "notes": found.notes,
+                "directions": pictures.directions.rows,
+            }
         if source is not None and source.factor_names:
             try:
                 numbers["factors"] = measure.factor_recovery(model, source, probe_images)
@@ -107,17 +120,17 @@ def look(
     numbers: dict[str, Any],
     pictures: pages.Pictures,
     bar: Any,
-) -> None:
-    """Draw with the model; fills `numbers` and `pictures`."""
+) -> Start:
+    """Draw with the model; fills `numbers` and `pictures`, and returns where pictures start."""
     images, steps = None, numbers["steps"]
     if source is not None:
-        chosen = measure.held_out(source, measure.IMAGES)
+        chosen = held_out(source, measure.IMAGES)
         images = to_model(source.batch(chosen))
         numbers["held_out"] = [source.label(int(index)) for index in chosen]
         if numbers["health"] is None:
             numbers["health"] = measure.measure_health(model, source)
     began = time.perf_counter()
-    begin = measure.start(model, images, steps)
+    begin = start(model, images, steps)
     units = measure.affordable(model, time.perf_counter() - began)
     bar.total = len(units) + 4
     bar.update()
@@ -141,6 +154,12 @@ def look(
         others = begin.rows(slice(-measure.ROWS, None))
         pictures.edits = measure.edits(model, others, strongest, steps)
         bar.update()
+    return begin
+
+
+def tracking_of(scores: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What content tracking says of the run, without its directions."""
+    return None if scores is None else {k: v for k, v in scores.items() if k != "directions"}
 
 
 def reopened(run: RunFolder) -> tuple[ImageSource | None, str]:
@@ -155,15 +174,6 @@ def reopened(run: RunFolder) -> tuple[ImageSource | None, str]:
 def last(lines: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:
     """The newest line of a kind."""
     return next((line for line in reversed(lines) if line.get("kind") == kind), None)
-
-
-def finite(value: Any) -> Any:
-    """A copy for JSON: what is not finite becomes null."""
-    if isinstance(value, dict):
-        return {str(key): finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def default_device() -> str:

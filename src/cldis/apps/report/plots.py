@@ -163,6 +163,7 @@ def draw(plot: Plot, lines: list[Line]) -> Drawn | None:
                 lw=1.8,
                 ms=4,
                 label=curve.label,
+                clip_on=not few,
             )
         if plot.level is not None:
             axes.axhline(plot.level, color=INK, lw=1, ls=":")
@@ -173,12 +174,17 @@ def draw(plot: Plot, lines: list[Line]) -> Drawn | None:
             axes.yaxis.set_minor_formatter(NullFormatter())
         else:
             low, high = axes.get_ylim()
-            axes.set_ylim(min(0.0, low), high)
+            flat = all(y == 0 for _, xy in series for _, y in xy)
+            axes.set_ylim(*((0.0, 1.0) if flat else (min(0.0, low), high)))
         _ink(axes)
-        axes.set_xlim(0, max(float(line["images"]) for line in lines))
+        seen = max(float(line["images"]) for line in lines)
+        axes.set_xlim(0, seen)
         axes.set_xlabel("images seen")
         axes.set_ylabel(plot.unit)
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x else "0")
+        short = seen < 2000
+        axes.xaxis.set_major_formatter(
+            lambda x, _: f"{x:g}" if short or not x else f"{x / 1000:g}k"
+        )
         if len(plot.curves) > 1:
             axes.legend(frameon=False, labelcolor=INK, fontsize=10)
         buffer = io.BytesIO()

@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from cldis.apps.drawing import STEPS, Start, draw, held_out, moved, vae_draw
+from cldis.apps.page import reduced
 from cldis.data.source import ImageSource
-from cldis.data.split import split
 from cldis.images import to_model
 from cldis.metrics.image import psnr, ssim
 from cldis.model import Model
 from cldis.training import health
 
-STEPS = 20  # of inversion and decoding alike: 16 units at 64 px take half a minute on one core
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 EDIT = 1.5
 EDITED_UNITS = 3
@@ -27,25 +26,8 @@ IMAGES = 8  # held-out images that are inverted
 ROWS = 4  # of them in each grid
 MAX_UNITS, MIN_UNITS = 32, 4  # traversed; of more, those that vary most over the training images
 PATIENCE = 120.0  # seconds that traversals may take; slow models show fewer units
-SHOWN_SIDE = 96  # pixels; larger pictures are shown reduced to this, so that the page stays small
 HEALTH_IMAGES = 128
 QUIET = 0.5  # grey levels of 255: a unit that changes the picture by less is folded away
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where pictures start: codes, and what the codes do not hold."""
-
-    z: Tensor  # [n, d]
-    noise: Tensor | None  # x_T, [n, 3, H, W]; None when the VAE draws
-    images: Tensor | None  # [n, 3, H, W] in [-1, 1], held out; None when the data is gone
-
-    def rows(self, chosen: slice) -> Start:
-        return Start(
-            self.z[chosen],
-            None if self.noise is None else self.noise[chosen],
-            None if self.images is None else self.images[chosen],
-        )
 
 
 @dataclass(frozen=True)
@@ -65,53 +47,6 @@ class Reconstruction:
     cells: Tensor  # [n, 3, H, W]
     ssim: float  # mean
     psnr: float  # mean, in dB
-
-
-def held_out(source: ImageSource, count: int) -> np.ndarray:
-    """`count` held-out image numbers (fewer when there are fewer), evenly spread, sorted."""
-    _, numbers = split(len(source))
-    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
-    return numbers[np.round(places).astype(np.int64)]
-
-
-def start(model: Model, images: Tensor | None, steps: int = STEPS) -> Start:
-    """Codes and inverted x_T of images; without images, codes and x_T drawn at random.
-
-    Random codes are normal with the mean and standard deviation that each unit has over the
-    training images.
-    """
-    if images is None:
-        generator = torch.Generator().manual_seed(0)
-        draws = torch.randn(ROWS, model.units, generator=generator)
-        z = model.unit_mean + model.unit_std * draws
-        return Start(z, model.random_start(ROWS) if model.loop.denoiser else None, None)
-    codes = model.encode(images)
-    if model.loop.denoiser is None:
-        assert codes.disen is not None
-        return Start(codes.disen.mean, None, images)
-    return Start(codes.z, model.invert(images, codes.z, steps), images)
-
-
-def draw(model: Model, z: Tensor, x_T: Tensor | None, steps: int = STEPS) -> Tensor:
-    """Pictures of codes, [n, 3, H, W] in [-1, 1]: by diffusion from x_T, or by the VAE."""
-    return vae_draw(model, z) if x_T is None else model.decode(z, x_T, steps)
-
-
-@torch.no_grad()
-def vae_draw(model: Model, z: Tensor) -> Tensor:
-    """The mean picture of p_theta(x|z), [n, 3, H, W] in [-1, 1]."""
-    assert model.loop.vae is not None
-    return model.loop.vae.decode(z.to(model.device)).float().sigmoid().mul(2).sub(1).cpu()
-
-
-def moved(
-    model: Model, begin: Start, unit: int, amounts: Sequence[float], steps: int = STEPS
-) -> Tensor:
-    """One unit moved by each amount, in standard deviations: [n, len(amounts), 3, H, W]."""
-    if begin.noise is not None:
-        return model.traverse_from(begin.z, begin.noise, unit, amounts, steps)
-    rows = [vae_draw(model, begin.z + model.shift({unit: amount})) for amount in amounts]
-    return torch.stack(rows, dim=1)
 
 
 def affordable(model: Model, start_seconds: float) -> list[int]:
@@ -140,20 +75,12 @@ def traversals(
     middle = AMOUNTS.index(0.0)
     found = []
     for unit in units:
-        cells = moved(model, begin, unit, others, steps)
+        cells = moved(model, begin, model.shift({unit: 1.0}), others, steps)
         ends = cells[:, [0, -1]] - centre[:, None]
         cells = torch.cat([cells[:, :middle], centre[:, None], cells[:, middle:]], dim=1)
         found.append(Traversal(unit, float(ends.abs().mean()) * 127.5, reduced(cells)))
         tick()
     return sorted(found, key=lambda item: -item.change)
-
-
-def reduced(cells: Tensor) -> Tensor:
-    """Pictures [..., 3, H, W] with sides of at most `SHOWN_SIDE` pixels."""
-    if cells.shape[-1] <= SHOWN_SIDE:
-        return cells
-    small = F.interpolate(cells.flatten(0, -4), size=(SHOWN_SIDE, SHOWN_SIDE), mode="area")
-    return small.unflatten(0, cells.shape[:-3])
 
 
 def reconstructions(model: Model, begin: Start, steps: int = STEPS) -> list[Reconstruction]:
@@ -184,7 +111,7 @@ def edits(
     assert begin.images is not None
     found = {}
     for unit in units:
-        low, high = moved(model, begin, unit, (-EDIT, EDIT), steps).unbind(dim=1)
+        low, high = moved(model, begin, model.shift({unit: 1.0}), (-EDIT, EDIT), steps).unbind(1)
         found[unit] = torch.stack([low, begin.images, high], dim=1)
     return found
 

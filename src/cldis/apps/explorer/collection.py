@@ -1,0 +1,82 @@
+"""The data of a run as codes: a map of them, neighbours, extremes and outliers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldis.data.source import ImageSource
+from cldis.model import Model
+from cldis.navigation.decoder import codes_of
+from cldis.navigation.directions import Directions
+
+MOST = 1024  # images looked at, evenly spread over the data
+NEAR = 5  # neighbours that say how lonely a picture is
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Collection:
+    """n images and their codes; `codes` are along all K directions, in standard deviations."""
+
+    images: NDArray[np.uint8]  # [n, 3, H, W]
+    labels: list[str]
+    codes: Floats  # [n, K]
+
+    @classmethod
+    def of(cls, model: Model, directions: Directions, source: ImageSource) -> Collection:
+        """Read and encode at most `MOST` images."""
+        chosen = np.linspace(0, len(source) - 1, min(MOST, len(source))).round().astype(np.int64)
+        z = codes_of(model, source, chosen)
+        labels = [source.label(int(index)) for index in chosen]
+        return cls(np.array(source.batch(chosen)), labels, along(model, directions, z.numpy()))
+
+    def map(self) -> Floats:
+        """The first two principal components of the codes, each scaled to [0, 1]: [n, 2]."""
+        centred = self.codes - self.codes.mean(axis=0)
+        _, _, axes = np.linalg.svd(centred, full_matrices=False)
+        flat = centred @ axes[:2].T
+        if flat.shape[1] < 2:
+            flat = np.column_stack([flat, np.zeros(len(flat))])
+        low, high = flat.min(axis=0), flat.max(axis=0)
+        return np.asarray((flat - low) / np.maximum(high - low, 1e-12))
+
+    def nearest(self, code: Floats, along: Sequence[int], count: int) -> tuple[list[int], Floats]:
+        """The images nearest to a code [K] along the directions `along` (none: all), and how far:
+        root mean square over those directions, in standard deviations."""
+        columns = list(along) or list(range(self.codes.shape[1]))
+        apart = self.codes[:, columns] - code[columns]
+        far = np.sqrt((apart**2).mean(axis=1))
+        order = np.argsort(far, kind="stable")[:count]
+        return order.tolist(), far[order]
+
+    def extremes(self, direction: int, count: int) -> tuple[list[int], list[int]]:
+        """The images lowest along a direction, the lowest first, and the highest likewise."""
+        order = np.argsort(self.codes[:, direction], kind="stable")
+        return order[:count].tolist(), order[::-1][:count].tolist()
+
+    def outliers(self, count: int) -> tuple[list[int], Floats]:
+        """The images farthest from their own neighbours, and how far: the mean distance to the
+        `NEAR` nearest, root mean square over directions (after Ramaswamy et al. 2000)."""
+        square = (self.codes**2).sum(axis=1)
+        apart = np.maximum(square[:, None] + square[None] - 2 * self.codes @ self.codes.T, 0)
+        np.fill_diagonal(apart, np.inf)
+        near = min(NEAR, len(apart) - 1)
+        if near < 1:
+            return [0], np.zeros(1)
+        closest = np.sort(np.partition(apart, near - 1, axis=1)[:, :near], axis=1)
+        far = np.sqrt(closest / self.codes.shape[1]).mean(axis=1)
+        order = np.argsort(-far, kind="stable")[:count]
+        return order.tolist(), far[order]
+
+
+def along(model: Model, directions: Directions, z: NDArray[np.float32]) -> Floats:
+    """Codes [n, d] along directions, [n, K], in standard deviations from the mean of the training
+    images; what never varies counts as 0."""
+    std = model.unit_std.numpy().astype(np.float64)
+    alive = std > 1e-3 * max(float(std.max()), 1e-12)
+    scaled = np.where(alive, (z - model.unit_mean.numpy()) / np.where(alive, std, 1.0), 0.0)
+    return np.asarray(scaled @ directions.matrix.numpy().astype(np.float64))

@@ -1,0 +1,43 @@
+"""The command that looks at a collection through a run: analyse."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cldis.commands.parts import out_folder, run_command
+
+if TYPE_CHECKING:
+    from cldis.commands.parts import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add this command to the parser."""
+    analyse = run_command(
+        commands, "analyse", _analyse, "what varies in a collection, what its code knows, and drift"
+    )
+    analyse.add_argument("data", metavar="PATH_OR_NAME")
+    analyse.add_argument(
+        "--out", required=True, metavar="DIR", help="run it again to go on where it was interrupted"
+    )
+    analyse.add_argument(
+        "--labels", metavar="FILE.csv", help="a column `file` and any others; default: sub-folders"
+    )
+    analyse.add_argument("--compare", metavar="PATH_OR_NAME", help="which units shift there")
+    analyse.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="RUN",
+        help="another run whose code is probed along; may be given again",
+    )
+
+
+def _analyse(options: argparse.Namespace) -> int:
+    from cldis.apps.analyse import analyse
+
+    table = Path(options.labels) if options.labels else None
+    out = out_folder(options.out)
+    print(analyse(options.run, options.data, out, table, options.compare, options.against))
+    return 0

@@ -1,0 +1,37 @@
+"""`cldis explore`: the run as a page to try on photos."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cldis.commands.parts import run_command
+
+if TYPE_CHECKING:
+    from cldis.commands.parts import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add this command to the parser."""
+    explore = run_command(
+        commands, "explore", _explore, "a page with a slider per direction, for your own photos"
+    )
+    explore.add_argument("--port", type=int, metavar="N", help="default: the first free from 7860")
+    explore.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="default: 127.0.0.1, this machine only; any other needs a password",
+    )
+    explore.add_argument(
+        "--password-file",
+        metavar="FILE",
+        help="holds the password; else $CLDIS_EXPLORE_PASSWORD",
+    )
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from cldis.apps.explorer.server import explore
+
+    explore(options.run, options.host, options.port, options.password_file)
+    return 0

@@ -1,0 +1,120 @@
+"""The model card of a saved model: Markdown with the header that the Hub reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+if TYPE_CHECKING:
+    from cldis.navigation.directions import Directions
+
+# Identifiers that the Hub takes as they are; any other text goes under `license_name`.
+KNOWN = re.compile(
+    r"apache-2\.0|mit|bsd(-[23]-clause)?|cc0-1\.0|cc-by(-nc)?(-sa|-nd)?-[34]\.0|"
+    r"(a|l)?gpl-[23]\.[01]|openrail(\+\+)?|unlicense|wtfpl|mpl-2\.0|cdla-permissive-2\.0|unknown"
+)
+
+
+def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
+    """The text of README.md.
+
+    Args:
+        record: what config.json of the saved model holds.
+        directions: those saved with it.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("cldis.hub", "."),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # Markdown: texts of others go through `plain`
+    )
+    environment.filters["plain"] = plain
+    environment.filters["number"] = number
+    environment.filters["percent"] = percent
+    return environment.get_template("card.md.j2").render(
+        header=header(record["licence"]),
+        config=record["config"],
+        method=method(record["config"]),
+        licence=record["licence"],
+        data=record["data"],
+        training=record["training"],
+        scores=record["scores"],
+        directions=directions,
+        limits=limits(record),
+    )
+
+
+def header(licence: str) -> str:
+    """YAML in its JSON form, so that no licence text can break out of it."""
+    lines = [
+        "library_name: cldis",
+        "pipeline_tag: image-to-image",
+        'tags: ["cldis", "disentanglement", "diffusion-autoencoder", "image-editing"]',
+    ]
+    if KNOWN.fullmatch(licence.lower()):
+        lines.insert(0, f"license: {licence.lower()}")
+    else:
+        name = json.dumps(licence, ensure_ascii=False)
+        lines[:0] = ["license: other", f"license_name: {name}"]
+    return "\n".join(lines)
+
+
+def method(config: Mapping[str, Any]) -> str:
+    """The method in words."""
+    name = config["baseline"]["method"]
+    return f"arm `{config['loop']['arm']}`" if name == "none" else f"baseline `{name}`"
+
+
+def limits(record: Mapping[str, Any]) -> list[str]:
+    """What this model cannot do, as far as its own record tells."""
+    side, data = record["config"]["model"]["resolution"], record["data"]
+    said = [f"It sees and draws squares of {side} x {side} pixels; larger photos are reduced."]
+    if record["config"]["loop"]["arm"] == "vae":
+        said.append("It has no diffusion decoder: it encodes, and cannot edit a photo.")
+    else:
+        said.append(
+            "An edit keeps what the code does not hold (x_T), so a large shift leaves ghosts of "
+            "the old outline."
+        )
+    if data is not None:
+        said.append(
+            f"It was trained on {plain(data['name'])}: what those images do not show it does not "
+            f"know, and the biases of that collection are in its units."
+        )
+    if "label_free" in record["scores"]:
+        said.append(
+            "Content tracking is this project's own score and is not validated yet; read it as a "
+            "hint, and look at the pictures."
+        )
+    if "labelled" not in record["scores"]:
+        said.append(
+            "Nothing here was measured with labels, so whether a unit means one thing only is "
+            "not checked."
+        )
+    said += record["scores"].get("health", {}).get("warnings", [])
+    return said
+
+
+def plain(text: object) -> str:
+    """Text of others as one line of Markdown that means only itself."""
+    line = " ".join(str(text).split())
+    return re.sub(r"([\\`*_\[\]<>|#&~!])", r"\\\1", line)
+
+
+def number(value: object) -> str:
+    """Three digits after the point, or a dash where there is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+
+
+def percent(share: float) -> str:
+    """`0.96` as `96`; one digit after the point below 10."""
+    value = round(100 * share, 1) + 0.0  # no minus before a zero
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"

@@ -1,0 +1,103 @@
+"""What is known of a model beside its weights: data, training, scores. No path, no machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cldis.io import read_json
+from cldis.training.log import read_metrics
+from cldis.training.run import RunFolder
+
+if TYPE_CHECKING:
+    from cldis.model import Model
+
+UNKNOWN = "unknown"
+MAX_LICENCE = 200
+NOTHING: dict[str, Any] = {"data": None, "training": None, "licence": UNKNOWN, "scores": {}}
+# Of `RUN/tracking/scores.json`, for the run and per direction.
+LABEL_FREE = ("score", "control", "consistency", "separation", "monotonicity", "active", "images")
+PER_DIRECTION = ("number", "name", "active", "score")
+LABELLED = ("dci_disentanglement", "dci_completeness", "accuracy", "chance", "estimator", "test")
+
+
+def facts_of(model: Model) -> dict[str, Any]:
+    """`data`, `training`, `licence` and `scores` as JSON values; None for what nobody recorded.
+
+    Raises:
+        ValueError: the run or saved model that it came from is gone or damaged.
+    """
+    if model.origin is None:
+        return {**NOTHING}
+    path, checkpoint = model.origin.path, model.origin.checkpoint
+    if checkpoint is None:
+        from cldis.hub.folder import read_record
+
+        record = read_record(path)
+        facts = {key: record.get(key, NOTHING[key]) for key in NOTHING}
+        return {**facts, "licence": checked_licence(str(facts["licence"]))}
+    about = RunFolder.open(path).about
+    data = about["data"]
+    kept = ("name", "images", "resolution", "fingerprint", "factors")
+    return {
+        "data": {key: data.get(key) for key in kept},
+        "training": {
+            "images_seen": int(checkpoint),
+            **{key: about.get(key) for key in ("seed", "created", "git", "versions")},
+        },
+        "licence": UNKNOWN,
+        "scores": run_scores(path, checkpoint),
+    }
+
+
+def run_scores(run: Path, checkpoint: str) -> dict[str, Any]:
+    """What a run has measured on this very checkpoint: `label_free`, `labelled`,
+    `reconstruction`, `health`; absent where it has not.
+
+    Raises:
+        ValueError: a file of scores is not JSON.
+    """
+    found: dict[str, Any] = {}
+    tracking = _optional(run / "tracking" / "scores.json")
+    if tracking.get("checkpoint") == checkpoint:
+        found["label_free"] = {
+            **{key: tracking.get(key) for key in LABEL_FREE},
+            "data": tracking.get("data", {}).get("name"),
+            "directions": [
+                {key: item[key] for key in PER_DIRECTION if key in item}
+                for item in tracking.get("directions", [])
+            ],
+        }
+    report = _optional(run / "report.json")
+    if report.get("images_seen") == int(checkpoint):
+        if report.get("reconstruction"):
+            found["reconstruction"] = report["reconstruction"]
+        if report.get("factors"):
+            found["labelled"] = {
+                code: {key: scores.get(key) for key in LABELLED}
+                for code, scores in report["factors"].items()
+            }
+    health = [line for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "health"]
+    if health and health[-1]["images"] <= int(checkpoint):
+        found["health"] = {
+            key: health[-1][key]
+            for key in ("images", "gap", "sem_active_units", "disen_active_units", "warnings")
+            if key in health[-1]
+        }
+    return found
+
+
+def checked_licence(text: str) -> str:
+    """Raises ValueError: empty, too long, or not one line of printable text."""
+    licence = text.strip()
+    if not licence or len(licence) > MAX_LICENCE or not licence.isprintable():
+        raise ValueError(
+            f"licence {text!r} cannot be recorded; give one line of 1 to {MAX_LICENCE} printable "
+            f"characters, such as apache-2.0, or leave it out for {UNKNOWN!r}"
+        )
+    return licence
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    found = read_json(path) if path.is_file() else {}
+    return found if isinstance(found, dict) else {}

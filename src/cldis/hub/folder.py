@@ -1,0 +1,244 @@
+"""A saved model on disk: a folder that says what it is, and holds no path of your machine.
+
+model.safetensors            averaged weights, float32
+config.json                  settings, unit statistics, and what is known of data and scores
+navigation/directions.*      directions and their names, where the run has them
+README.md                    the model card, written from config.json
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jinja2 import TemplateError
+from safetensors.torch import save
+from torch import Tensor
+
+from cldis.baselines import build
+from cldis.config import Config
+from cldis.hub.card import model_card
+from cldis.hub.facts import checked_licence, facts_of
+from cldis.io import read_json, sync_directory, write_bytes, write_json, write_text
+from cldis.navigation.store import (
+    TENSORS,
+    TEXT,
+    folder_of,
+    has_directions,
+    load_directions,
+    read_about,
+    save_directions,
+)
+from cldis.training.checkpoint import load_into, load_tensors
+from cldis.training.starter import PREFIX
+
+if TYPE_CHECKING:
+    from cldis.model import Model
+    from cldis.navigation.directions import Directions
+
+TYPE, FORMAT = "cldis", 1
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
+FILES = (WEIGHTS, CONFIG, CARD, *DIRECTIONS)
+FROM_GIT = (".gitattributes",)  # the Hub adds it; it may be replaced with the rest
+
+
+def is_saved_model(path: str | Path) -> bool:
+    """Whether `path` holds what `save_pretrained` writes (and is no run folder)."""
+    path = Path(path)
+    return (path / WEIGHTS).is_file() and (path / CONFIG).is_file()
+
+
+def save_model(model: Model, folder: str | Path, licence: str | None = None) -> Path:
+    """Write a model to `folder`, which appears whole or not at all.
+
+    Args:
+        folder: new, empty, or an earlier saved model, which is replaced.
+        licence: of the weights, as its author words it or as the Hub's identifier; None keeps
+            what is recorded, else "unknown".
+
+    Raises:
+        ValueError: the folder holds other files, the licence is no line of text, or the run that
+            the model came from is damaged.
+        OSError: full disk or no permission; what was there before is kept.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        check_replaceable(folder)
+    facts = facts_of(model)
+    if licence is not None:
+        facts["licence"] = checked_licence(licence)
+    record = {
+        "model_type": TYPE,
+        "format": FORMAT,
+        "config": _settings(model.config),
+        "units": {"mean": model.unit_mean.tolist(), "std": model.unit_std.tolist()},
+        **facts,
+    }
+    directions, about = _directions(model)
+    card = _card(record, directions)
+    weights = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in model.loop.state_dict().items()
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        made.chmod(0o755)
+        write_bytes(made / WEIGHTS, save(weights, metadata={"format": "pt"}))
+        write_json(made / CONFIG, record)
+        if directions is not None:
+            save_directions(made, directions, about)
+        write_text(made / CARD, card)
+        _put(made, folder)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return folder
+
+
+def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
+    """Networks, and mean and standard deviation of each unit [d], of a saved model.
+
+    Raises:
+        ValueError: no saved model there, damaged, or from a newer version.
+    """
+    folder = Path(folder)
+    record = read_record(folder)
+    config = Config.from_dict(record["config"])
+    loop = build(config)
+    load_into(loop, load_tensors(folder / WEIGHTS), str(folder))
+    mean, std = (_units(record["units"].get(key), config.model.units) for key in ("mean", "std"))
+    if mean is None or std is None or bool((std < 0).any()):
+        raise ValueError(
+            f"{folder / CONFIG} lacks mean and std of its {config.model.units} units; save the "
+            f"model again"
+        )
+    if has_directions(folder):
+        stored_directions(folder, config.model.units)
+    return loop, mean, std
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The checked content of `config.json`.
+
+    Raises:
+        ValueError: as `load_model`.
+    """
+    if not is_saved_model(folder):
+        if (folder / "model_index.json").is_file():
+            raise ValueError(
+                f"{folder} is a diffusers pipeline; open it with "
+                f"cldis.hub.CLDisPipeline.from_pretrained"
+            )
+        what = f"holds no {WEIGHTS} and {CONFIG}" if folder.exists() else "does not exist"
+        raise ValueError(
+            f"{folder} {what}; give a folder that save_pretrained or `cldis export` wrote"
+        )
+    record = read_json(folder / CONFIG)
+    if not isinstance(record, dict) or record.get("model_type") != TYPE:
+        raise ValueError(
+            f"{folder / CONFIG} is not of a CL-Dis model (no model_type {TYPE!r}); give a folder "
+            f"that save_pretrained or `cldis export` wrote"
+        )
+    found = record.get("format")
+    if not isinstance(found, int) or found > FORMAT:
+        raise ValueError(
+            f"{folder} has format {found!r}, this version reads up to {FORMAT}; upgrade with "
+            f"`pip install -U cldis`"
+        )
+    if not all(isinstance(record.get(key), Mapping) for key in ("config", "units")):
+        raise ValueError(f"{folder / CONFIG} lacks its entries; restore it or save again")
+    return record
+
+
+def stored_directions(folder: str | Path, units: int) -> Directions:
+    """The directions beside a model.
+
+    Raises:
+        ValueError: damaged, or of another number of units.
+    """
+    try:
+        found = load_directions(folder)
+    except (AssertionError, AttributeError, KeyError, TypeError):
+        raise ValueError(
+            f"the directions in {folder_of(folder)} are damaged; restore or remove them"
+        ) from None
+    if found.units != units:
+        raise ValueError(
+            f"{folder_of(folder)} holds directions of {found.units} units, the model has {units}; "
+            f"restore or remove them"
+        )
+    return found
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises ValueError: the folder holds anything but an earlier saved model."""
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is a file; give a folder")
+    ours = {*FILES, *FROM_GIT}
+    found = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
+    other = sorted(path.as_posix() for path in found if path.as_posix() not in ours)
+    if other:
+        raise ValueError(
+            f"{folder} holds other files ({', '.join(other[:3])}), which would be lost; give a "
+            f"new or empty folder"
+        )
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    """All settings; of a run that training started from, the name without the way to it."""
+    start = config.training.start_from
+    if start and not start.startswith(PREFIX):
+        config = config.with_overrides([f"training.start_from={json.dumps(Path(start).name)}"])
+    return config.to_dict()
+
+
+def _card(record: dict[str, Any], directions: Directions | None) -> str:
+    """The model card; facts that came with a saved model may be anything."""
+    try:
+        return model_card(record, directions)
+    except (TemplateError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"what {CONFIG} tells of data, training or scores is damaged ({error}); restore it, "
+            f"or save the model from its run"
+        ) from None
+
+
+def _directions(model: Model) -> tuple[Directions | None, dict[str, Any]]:
+    """What is stored with the model's origin; None without."""
+    if model.origin is None or not has_directions(model.origin.path):
+        return None, {}
+    path = model.origin.path
+    return stored_directions(path, model.units), read_about(path)
+
+
+def _units(values: Any, count: int) -> Tensor | None:
+    whole = isinstance(values, list) and len(values) == count
+    if not whole or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        return None
+    return torch.tensor(values, dtype=torch.float32)
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Rename `made` to `folder`; what was there goes away once the new one is in its place."""
+    if not folder.exists():
+        os.replace(made, folder)
+    else:
+        old = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+        shutil.rmtree(old, ignore_errors=True)
+        os.replace(folder, old)
+        try:
+            os.replace(made, folder)
+        except BaseException:
+            os.replace(old, folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    sync_directory(folder.parent)

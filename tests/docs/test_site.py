@@ -1,0 +1,168 @@
+"""The documentation: it builds, asks nobody for anything, and what it says is true of the code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from cldis.baselines import METHODS
+from cldis.cli import parser
+from cldis.config import keys
+from cldis.training.recipes import RECIPES
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+# `python` and `make` of a person are those of the environment that runs the tests.
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", out]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+class Requests(HTMLParser):
+    """What a browser fetches by itself to show a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag == "link" and given.get("rel") in ("canonical", "next", "prev"):
+            return
+        fetched = given.get("src") or (given.get("href") if tag == "link" else None)
+        self.found += [fetched] if fetched else []
+
+
+def test_no_page_asks_the_network_for_anything(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > len(PAGES) / 2
+    for page in pages:
+        requests = Requests()
+        requests.feed(page.read_text("utf-8"))
+        assert requests.found, page
+        assert [url for url in requests.found if re.match(r"(https?:)?//", url)] == [], page
+    for sheet in site.rglob("*.css"):
+        assert not re.search(r"url\(['\"]?(https?:)?//|@import", sheet.read_text("utf-8")), sheet
+
+
+def test_linked_results_come_along(site: Path) -> None:
+    assert (site / "repository" / "results" / "speed.json").is_file()
+    assert (site / "repository" / "results" / "study.html").is_file()
+    text = (site / "recipes.html").read_text("utf-8")
+    assert 'href="repository/results/speed.json"' in text
+    assert (site / "notebooks" / "first_run.ipynb").is_file()
+
+
+def fenced(text: str, language: str = "") -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """(page, words) of every `cldis` line that is a command and no summary of options."""
+    for page in PAGES:
+        for block in fenced(page.read_text("utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.split(" #")[0].strip()
+                found = re.search(r"(?:^|\s)(?:-m )?cldis (?!bench .*&)(\w.*)$", line)
+                if found and "[" not in line and "..." not in line and "RUN RUN" not in line:
+                    yield page.name, shlex.split(found[1])
+
+
+def test_every_command_is_understood(capsys: pytest.CaptureFixture[str]) -> None:
+    seen, root = set(), parser()
+    for page, words in commands():
+        seen.add(words[0])
+        try:
+            root.parse_args(words)
+        except SystemExit:
+            pytest.fail(f"{page}: cldis {' '.join(words)}: {capsys.readouterr().err}")
+    assert {"train", "edit", "navigate", "track", "name", "export"} <= seen
+
+
+def test_every_setting_exists() -> None:
+    known, wrong = set(keys()), []
+    sections = "|".join({key.split(".")[0] for key in known})
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        named = re.findall(rf"(?:--set |`)((?:{sections})\.\w+)(?:=|`)", text)
+        wrong += [f"{page.name}: {name}" for name in named if name not in known]
+    files = ("model.safetensors", "ema.safetensors")
+    assert [line for line in wrong if not line.endswith(files)] == []
+
+
+def test_the_table_of_recipes_is_true() -> None:
+    text = (DOCS / "recipes.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)`.*?\| .*? \| ([\d,]+) \| (\d+) px \|$", text, re.MULTILINE)
+    assert {name for name, *_ in rows} == set(RECIPES)
+    for name, images, side in rows:
+        config = RECIPES[name].config(name)
+        assert int(images.replace(",", "")) == config.training.images, name
+        assert int(side) == config.model.resolution, name
+
+
+def test_times_follow_from_the_measurements() -> None:
+    speed = json.loads((ROOT / "results" / "speed.json").read_text())
+    closed, backbone = (speed[arm]["images_per_second_median"] for arm in ("closed", "diffae"))
+    text = (DOCS / "recipes.md").read_text("utf-8")
+    assert f"| {closed:.0f} images/s | 400,000 images: {400_000 / closed / 60:.0f} minutes" in text
+    assert f"| {backbone:.0f} images/s | 400,000 images: {400_000 / backbone / 60:.0f} min" in text
+    assert f"{speed['closed']['peak_gib_so_far']:.2f} GiB" in text
+    cells = [json.loads(p.read_text()) for p in (ROOT / "results/study").glob("closed-*.json")]
+    rates = [cell["images_per_second"] for cell in cells]
+    assert f"{min(rates):.0f} to {max(rates):.0f} images/s over {len(cells)} " in text.replace(
+        "eight", "8"
+    )
+
+
+def test_the_examples_of_extending_run_as_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(METHODS, "beta_vae", METHODS["beta_vae"])
+    blocks = fenced((DOCS / "extending.md").read_text("utf-8"), "python")
+    assert len(blocks) == 4
+    # As a module, because dataclasses and annotations look theirs up.
+    module = types.ModuleType("extending_example")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for block in blocks:
+        # `from __future__` counts for its own block alone, as it would in a file of its own.
+        exec(compile(block, "docs/extending.md", "exec"), module.__dict__)
+    assert re.search(r"'score': 0\.\d+", capsys.readouterr().out)
+    lines = (tmp_path / "runs" / "discs" / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["sparsity"] > 0
+    images = module.Discs(32).batch([0, 5, 700])
+    assert images.shape == (3, 3, 32, 32) and images.std() > 1
+    perfect = module.Discs(32).factors(range(len(module.Discs(32))))
+    assert module.correlation_gap(perfect.astype(float), perfect)["score"] > 0.99
+
+
+def test_the_notebook_runs() -> None:
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    notebook = nbformat.read(DOCS / "notebooks" / "first_run.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code), "strip outputs"
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    pictures = [out for cell in code for out in cell.outputs if "image/png" in out.get("data", {})]
+    assert len(pictures) == 3
+    said = "".join(out.get("text", "") for cell in code for out in cell.outputs)
+    assert "16 units, 32 px" in said and "README.md" in said
+    assert float(re.search(r"inverted decode: (\S+)", said)[1]) < 0.02  # type: ignore[index]

@@ -1,0 +1,341 @@
+"""`cldis explore` as a person meets it, in a real browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import struct
+import urllib.request
+import uuid
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cldis.data.decode import to_photo
+
+WAIT = 30_000  # milliseconds; a busy machine is slow
+SLIDER = "#slider-0 input[type=range]"
+
+
+class Visit:
+    """Opens pages, and notes every request and complaint of them."""
+
+    def __init__(self, browser: Any, address: str) -> None:
+        self.browser, self.address = browser, address
+        self.contexts: list[Any] = []
+        self.requests: list[str] = []
+        self.errors: list[str] = []
+
+    def page(self, width: int = 1300, height: int = 900) -> Any:
+        context = self.browser.new_context(viewport={"width": width, "height": height})
+        self.contexts.append(context)
+        context.on("request", lambda request: self.requests.append(request.url))
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        page.goto(self.address)
+        settled(page)
+        return page
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Any, server: str) -> Iterator[Visit]:
+    made = Visit(browser, server)
+    yield made
+    assert not made.errors
+    # After all tests: nothing was asked of any other machine.
+    asked = {urlsplit(url) for url in made.requests}
+    assert len(asked) > 20
+    strange = [u.geturl() for u in asked if u.scheme not in ("data", "blob")]
+    assert not [url for url in strange if urlsplit(url).hostname != "127.0.0.1"]
+
+
+@pytest.fixture
+def page(visit: Visit) -> Iterator[Any]:
+    made = visit.page()
+    yield made
+    made.context.close()
+
+
+def settled(page: Any) -> None:
+    page.wait_for_selector("#status .state.done")
+    page.wait_for_selector("#stage .stage.done")
+
+
+def status(page: Any, words: str) -> None:
+    page.locator("#status .state", has_text=words).wait_for()
+
+
+def shown(page: Any, caption: str) -> np.ndarray:
+    """A picture of the stage, [H, W, 3]."""
+    figures = page.locator("#stage figure").filter(has_text=caption)
+    return decoded(figures.first.locator("img").get_attribute("src"))
+
+
+def decoded(address: str) -> np.ndarray:
+    data = base64.b64decode(address.split(",", 1)[1])
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
+
+
+def move(page: Any, steps: int, slider: str = SLIDER) -> None:
+    """With the keyboard, as everything else on the page can be done."""
+    page.locator(slider).focus()
+    for _ in range(abs(steps)):
+        page.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
+    text = page.locator(slider.split()[0] + " input[type=number]").input_value()
+    status(page, f"{float(text):+g}.")
+    settled(page)
+
+
+def photo(colour: tuple[int, int, int], kind: str = "JPEG") -> bytes:
+    """A room-like photo of 300 x 200 pixels, upright only once its EXIF is read."""
+    image = Image.new("RGB", (200, 300), colour)
+    image.paste((240, 240, 240), (0, 0, 200, 120))
+    image.paste((30, 90, 200), (70, 110, 130, 190))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, kind, exif=exif)
+    return buffer.getvalue()
+
+
+def send(page: Any, name: str, data: bytes, mime: str = "image/jpeg") -> None:
+    part = page.locator(".image-container input[type=file], [data-testid=file-upload]").first
+    part.set_input_files([{"name": name, "mimeType": mime, "buffer": data}])
+
+
+def upload(page: Any, name: str, data: bytes) -> None:
+    send(page, name, data)
+    stem = name.split(".")[0].replace(" ", "_")
+    page.locator(f"#stage img[alt*='{stem}']").wait_for()
+    settled(page)
+
+
+def test_the_page_opens_with_a_photo_and_a_slider_per_unit(page: Any) -> None:
+    assert "rooms" in page.title()
+    assert page.locator(".sliders input[type=range]").count() == 16
+    assert page.locator("img.heat").count() == 16
+    assert page.locator("#stage figure").count() == 4
+    photo, before, after = (shown(page, word) for word in ("Photo", "Before", "After"))
+    assert photo.shape == (32, 32, 3)
+    assert np.abs(photo - before).mean() < 8  # of 255
+    assert np.array_equal(before, after)
+
+
+def test_a_photo_goes_in_and_leaves_no_file(page: Any, scratch: Path) -> None:
+    data = photo((180, 40, 160))
+    upload(page, "my photo.jpg", data)
+    expected = to_photo(data, 32).transpose(1, 2, 0)
+    assert np.array_equal(shown(page, "Photo"), expected)
+    assert not [path for path in scratch.rglob("*") if path.is_file() and path.suffix == ".jpg"]
+
+
+def test_the_slider_changes_what_its_heat_map_says(page: Any) -> None:
+    hot = decoded(page.locator("img.heat").first.get_attribute("src")).sum(axis=2)
+    page.evaluate(
+        """() => { window.moods = []; new MutationObserver(() => {
+        const found = document.querySelector('#stage .stage');
+        if (found) window.moods.push(found.className); }).observe(
+        document.querySelector('#stage'), {childList: true, subtree: true}); }"""
+    )
+    page.locator(".photos button").nth(8).click()
+    page.locator("#stage img[alt*='352633']").wait_for()
+    settled(page)
+    move(page, 20)
+    changed = np.abs(shown(page, "After") - shown(page, "Before")).sum(axis=2)
+    assert changed.mean() > 3
+    inside, outside = hot >= np.quantile(hot, 0.7), hot <= np.quantile(hot, 0.3)
+    assert changed[inside].mean() > 1.5 * changed[outside].mean()
+    moods = page.evaluate("window.moods")
+    assert any("busy" in mood for mood in moods) and "done" in moods[-1]  # a preview came first
+
+
+def test_undo_and_reset(page: Any) -> None:
+    before = shown(page, "After")
+    move(page, 10)
+    once = shown(page, "After")
+    move(page, 10, "#slider-1 input[type=range]")
+    page.get_by_role("button", name="Undo").click()
+    page.wait_for_function("document.querySelector('#slider-1 input[type=range]').value == 0")
+    settled(page)
+    page.wait_for_timeout(300)
+    settled(page)
+    assert np.array_equal(shown(page, "After"), once)
+    page.get_by_role("button", name="Reset all").click()
+    status(page, "nothing is changed")
+    assert np.array_equal(shown(page, "After"), before)
+
+
+def test_a_name_is_kept_and_seen_by_others(page: Any, visit: Visit, run: Path) -> None:
+    page.get_by_role("button", name="Name a direction").click()
+    box = page.get_by_role("textbox", name="Name", exact=True)
+    box.fill("7")
+    page.get_by_role("button", name="Give this name").click()
+    page.locator("#name-status .bad", has_text="a number").wait_for()
+    box.fill("wall <b>hue</b>")
+    page.get_by_role("button", name="Give this name").click()
+    page.locator("#name-status .done", has_text="wall <b>hue</b>").wait_for()
+    page.locator("#slider-0", has_text="wall <b>hue</b>").wait_for()
+    page.reload()
+    page.locator("#slider-0", has_text="wall <b>hue</b>").wait_for()
+    other = visit.page()
+    other.locator("#slider-0", has_text="wall <b>hue</b>").wait_for()
+    other.context.close()
+    stored = json.loads((run / "navigation" / "directions.json").read_text())
+    assert list(stored["names"].values()) == ["wall <b>hue</b>"]
+
+
+def test_what_is_downloaded_is_what_is_shown(page: Any) -> None:
+    move(page, 10)
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download picture").click()
+    assert waiting.value.suggested_filename.endswith("_edited.png")
+    taken = np.asarray(Image.open(waiting.value.path()).convert("RGB"))
+    assert np.array_equal(taken, shown(page, "After"))
+    page.get_by_role("button", name="Strip and animation").click()
+    page.get_by_role("button", name="Draw strip").click()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name="Download animation").click()
+    moving = Image.open(waiting.value.path())
+    assert moving.format == "GIF" and moving.n_frames > 12
+
+
+def test_two_people_see_their_own_photos(visit: Visit) -> None:
+    one, two = visit.page(), visit.page()
+    upload(one, "red.jpg", photo((200, 20, 20)))
+    upload(two, "green.jpg", photo((20, 200, 20)))
+    move(one, 10)
+    move(two, -10)
+    assert shown(one, "Photo")[..., 0].mean() > shown(two, "Photo")[..., 0].mean() + 30
+    assert "green" not in one.content() and "red.jpg" not in two.content()
+    for page in (one, two):
+        page.context.close()
+
+
+def png(width: int, height: int) -> bytes:
+    """A black picture, packed well."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + crc
+
+    row = bytes(1 + (width + 7) // 8)
+    packer = zlib.compressobj(1)
+    rows = b"".join([packer.compress(row * 100) for _ in range(height // 100)]) + packer.flush()
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+def bomb() -> bytes:
+    entities = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10 if i else "boom"}">' for i in range(12))
+    return f"<?xml version='1.0'?><!DOCTYPE svg [{entities}]><svg>&e11;</svg>".encode()
+
+
+HOSTILE: dict[str, tuple[Callable[[], bytes], str, str]] = {
+    "bomb.svg": (bomb, "image/svg+xml", "not a picture"),
+    "bomb.png": (bomb, "image/png", "not a picture"),
+    "huge.png": (lambda: png(30_000, 30_000), "image/png", "megapixels"),
+    "program.jpg": (lambda: b"\x7fELF" + bytes(range(256)) * 40, "image/jpeg", "not a picture"),
+    "script.png": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\nquit\n", "image/png", "not a picture"),
+    "half.jpg": (lambda: photo((9, 9, 9))[:900], "image/jpeg", "broken"),
+}
+
+
+def test_hostile_uploads_are_refused_in_words(page: Any, scratch: Path) -> None:
+    before = shown(page, "Photo")
+    for name, (make, mime, words) in HOSTILE.items():
+        send(page, name, make(), mime)
+        try:
+            page.locator("#status .bad", has_text=words).wait_for()
+        except Exception:
+            raise AssertionError(f"{name}: {page.inner_text('#status')}") from None
+        assert np.array_equal(shown(page, "Photo"), before), name
+        move(page, 1)
+    names = {path.name for path in scratch.rglob("*")}
+    assert not names & set(HOSTILE)
+
+
+def test_a_path_in_a_file_name_leads_nowhere(page: Any, server: str, scratch: Path) -> None:
+    name = f"escaped-{uuid.uuid4().hex}"
+    seen = set(scratch.parent.rglob("*"))
+    for path in (f"../../../{name}.png", f"..\\..\\{name}.png", f"/tmp/{name}.png"):
+        body = (
+            f'--x\r\nContent-Disposition: form-data; name="files"; filename="{path}"\r\n'
+            f"Content-Type: image/png\r\n\r\n"
+        ).encode() + photo((1, 2, 3), "PNG")
+        request = urllib.request.Request(
+            f"{server}/gradio_api/upload",
+            data=body + b"\r\n--x--\r\n",
+            headers={"Content-Type": "multipart/form-data; boundary=x"},
+        )
+        try:
+            answer = urllib.request.urlopen(request, timeout=30).read().decode()
+            assert "/.." not in answer.replace("/....", "/")
+        except HTTPError as error:
+            assert error.code < 500
+    assert not Path(f"/tmp/{name}.png").exists()
+    for path in set(scratch.parent.rglob(f"*{name}*")) - seen:
+        assert any(part.name.startswith("cldis-explore-") for part in path.parents)
+    send(page, f"..%2F..%2F{name}.jpg", photo((1, 2, 3)))
+    page.locator(f"#stage img[alt*='{name}']").wait_for()
+    assert not re.search(r"\.\./|%2F", page.locator("#stage").inner_html())
+
+
+def test_other_names_for_this_machine_are_not_let_in(server: str) -> None:
+    request = urllib.request.Request(server, headers={"Host": "evil.example"})
+    with pytest.raises(HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert refused.value.code == 400
+
+
+def test_mix_copy_and_collection(page: Any) -> None:
+    move(page, 10)
+    page.get_by_role("tab", name="Mix").click()
+    page.locator(".photos:visible button").nth(3).click()
+    page.locator("input[type=checkbox]:visible").first.check()
+    page.locator("#mixture figure").nth(2).wait_for()
+    page.get_by_role("tab", name="Many photos").click()
+    page.get_by_role("button", name="Copy to the sample photos").click()
+    page.get_by_role("link", name="Download all 12").wait_for()
+    page.get_by_role("tab", name="Collection").click()
+    page.locator("#list-status .state", has_text="Lowest and highest").wait_for()
+    page.get_by_label("outliers").check()
+    page.locator("#list-status .state", has_text="Farthest").wait_for()
+    page.locator(".photos:visible button").nth(1).click()
+    page.locator("#list-status .state", has_text="under Edit now").wait_for()
+    page.get_by_role("tab", name="Run").click()
+    page.locator(".tiles", has_text="units").wait_for()
+
+
+def test_a_phone_shows_it_without_sideways_scrolling(visit: Visit) -> None:
+    page = visit.page(390, 800)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    box = page.locator("#slider-0").bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= 390
+    page.locator("#slider-15").scroll_into_view_if_needed()
+    top = page.locator("#stage img").first.bounding_box()
+    assert -1 <= top["y"] < 300, "the picture stays in sight while sliders are moved"
+    page.context.close()
+
+
+def test_accessibility(page: Any) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    for tab in ("Edit", "Mix", "Many photos", "Collection", "Run"):
+        page.get_by_role("tab", name=tab).click()
+        page.wait_for_timeout(500)
+        found = axe.run(page).response["violations"]
+        grave = [
+            (tab, item["id"], [node["html"][:150] for node in item["nodes"]][:3])
+            for item in found
+            if item["impact"] in ("serious", "critical")
+        ]
+        assert grave == []

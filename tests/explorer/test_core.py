@@ -1,0 +1,150 @@
+"""The explorer without its page: edits, mixtures, order, sessions, uploads, passwords."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cldis.apps.explorer.collection import Collection
+from cldis.apps.explorer.pictures import draw_map, map_hit, map_places
+from cldis.apps.explorer.server import checker, free_port, read_password
+from cldis.apps.explorer.sessions import IDLE, MOST, Session, Sessions
+from cldis.apps.explorer.studio import Studio
+from cldis.apps.explorer.uploads import read_upload, shown_name
+from cldis.cli import main
+from cldis.io import write_json
+
+
+@pytest.fixture(scope="module")
+def studio(run: Path) -> Studio:
+    return Studio.open(run)
+
+
+def amounts(studio: Studio, **moved: float) -> list[float]:
+    return [moved.get(f"r{i}", 0.0) for i in range(len(studio.rows))]
+
+
+def test_no_amount_is_the_reconstruction_and_a_preview_is_near_the_edit(studio: Studio) -> None:
+    begin, still = studio.sample(3), amounts(studio)
+    assert torch.equal(studio.edited(begin, still), begin.again)
+    assert torch.equal(studio.preview(begin, still), begin.again)
+    moved = amounts(studio, r0=2.0)
+    quick, full = studio.preview(begin, moved), studio.edited(begin, moved)
+    change = (full - begin.again).abs().mean()
+    assert change > 0.02
+    assert (quick - full).abs().mean() < change
+
+
+def test_rows_are_sorted_by_score_where_there_is_one(studio: Studio, run: Path) -> None:
+    strength = [float(row.heat.mean()) for row in studio.rows]
+    assert strength == sorted(strength, reverse=True)
+    copy = run.with_name("tracked")
+    shutil.copytree(run, copy)
+    rows = [{"number": k, "active": k != 2, "activity": 1.0, "score": k / 20} for k in range(16)]
+    del rows[2]["score"]
+    (copy / "tracking").mkdir()
+    write_json(copy / "tracking" / "scores.json", {"origin": "identity", "directions": rows})
+    numbers = [row.number for row in Studio.open(copy).rows]
+    assert numbers == [15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 1, 0, 2]
+    write_json(copy / "tracking" / "scores.json", {"origin": "navigated", "directions": rows})
+    assert all(row.score is None for row in Studio.open(copy).rows)  # of other directions
+
+
+def test_mixing_all_units_gives_the_other_code_and_none_gives_the_photo(studio: Studio) -> None:
+    one, two = studio.sample(1), studio.sample(4)
+    everything = list(range(len(studio.rows)))
+    assert torch.allclose(studio.mixed(one, two, []), one.again, atol=1e-4)
+    expected = studio.full(one, two.z)
+    assert torch.allclose(studio.mixed(one, two, everything), expected, atol=1e-2)
+
+
+def test_neighbours_extremes_and_outliers() -> None:
+    codes = np.array([[0.0, 0], [1, 5], [2, 0.1], [0.1, 0], [9, 9]])
+    images = np.zeros((5, 3, 8, 8), np.uint8)
+    found = Collection(images, list("abcde"), codes)
+    assert found.nearest(codes[0], [], 2)[0] == [0, 3]
+    assert found.nearest(np.array([2.0, 5.0]), [0], 1)[0] == [2]
+    assert found.nearest(np.array([2.0, 5.0]), [1], 1)[0] == [1]
+    assert found.extremes(0, 2) == ([0, 3], [4, 2])
+    assert found.outliers(1)[0] == [4]
+    flat = found.map()
+    assert flat.shape == (5, 2) and flat.min() == 0 and flat.max() == 1
+    centres, shown = map_places(flat)
+    assert draw_map(found, 1).size[0] > centres[:, 0].max()
+    assert all(map_hit(found, *centres[i]) == i for i in shown)
+
+
+def test_sessions_are_apart_and_end() -> None:
+    now = [0.0]
+    sessions = Sessions(2, lambda: now[0])
+    one, two = sessions.get("a"), sessions.get("b")
+    one.settle((1.0, 0.0))
+    one.settle((1.0, 0.0))  # nothing new, nothing to undo
+    one.settle((1.0, 2.0))
+    assert two.amounts == (0.0, 0.0) and sessions.get("a") is one
+    assert [one.undo(), one.undo(), one.undo()] == [(1.0, 0.0), (0.0, 0.0), (0.0, 0.0)]
+    sessions.end("a")
+    assert sessions.get("a") is not one
+    now[0] += IDLE + 1
+    assert sessions.get("b") is not two and len(sessions) == 1
+    for i in range(MOST + 5):
+        sessions.get(str(i))
+    assert len(sessions) == MOST
+    assert isinstance(sessions.get("b"), Session)
+
+
+def test_uploads_are_judged_by_content_and_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "hash"
+    folder.mkdir()
+    path = folder / "photo.exe"
+    Image.new("RGB", (40, 20), (255, 0, 0)).save(path, "PNG")
+    image = read_upload(path, 16)
+    assert image.shape == (3, 16, 16) and float(image[0].min()) == 1.0
+    assert not folder.exists()
+    for kind in ("TIFF", "PPM", "TGA", "EPS"):  # Pillow reads them; strangers may not send them
+        folder.mkdir()
+        Image.new("RGB", (20, 20)).save(path, kind)
+        with pytest.raises(ValueError, match="not a picture"):
+            read_upload(path, 16)
+        assert not folder.exists()
+    with pytest.raises(ValueError, match="gone"):
+        read_upload(path, 16)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("../../etc/passwd", "passwd"), ("a\\b\\<b>.png", "b"), ("..", "photo"), ("é x.jpg", "é_x")],
+)
+def test_names_of_uploads_are_harmless(name: str, shown: str) -> None:
+    assert shown_name(name) == shown
+
+
+def test_other_hosts_need_a_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CLDIS_EXPLORE_PASSWORD", raising=False)
+    assert read_password("127.0.0.1", None) is None
+    assert main(["explore", str(tmp_path), "--host", "0.0.0.0"]) == 2
+    assert "needs a password" in capsys.readouterr().err
+    secret = tmp_path / "secret"
+    secret.write_text("short\n")
+    with pytest.raises(ValueError, match="12 characters"):
+        read_password("0.0.0.0", str(secret))
+    secret.write_text("a long pass phrase\n")
+    assert read_password("0.0.0.0", str(secret)) == "a long pass phrase"
+    monkeypatch.setenv("CLDIS_EXPLORE_PASSWORD", "another pass phrase")
+    assert read_password("::", None) == "another pass phrase"
+    check = checker("a long pass phrase")
+    assert check("anyone", "a long pass phrase") and not check("anyone", "a long pass phras")
+
+
+def test_ports() -> None:
+    with pytest.raises(ValueError, match="1 to 65535"):
+        free_port("127.0.0.1", 70000)
+    with pytest.raises(ValueError, match="cannot listen"):
+        free_port("203.0.113.7", 7860)
