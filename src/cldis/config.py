@@ -95,6 +95,7 @@ class LoopConfig(Section):
     """Which branches run: the ablation of the paper's claim."""
 
     arm: Literal["vae", "diffae", "open", "closed"] = "closed"
+    lead: int = Field(0, ge=0, description="images at the start that train the VAE alone")
 
 
 # What a baseline is made of; `--set baseline.method=NAME` sets these along with it.
@@ -207,6 +208,21 @@ class Config(Section):
                 f"distillation.warmup {self.distillation.warmup}, or 0 to never let go"
             )
         distils = self.loop.arm in ("open", "closed")
+        if self.loop.lead and not distils:
+            raise ValueError(
+                f"loop.lead {self.loop.lead} needs a VAE that leads and a branch that follows; "
+                f"set loop.arm=open or closed, or loop.lead=0"
+            )
+        if self.loop.lead >= self.training.images:
+            raise ValueError(
+                f"loop.lead {self.loop.lead} must be below training.images "
+                f"{self.training.images}, else the diffusion branch never trains"
+            )
+        if 0 < self.distillation.release <= self.loop.lead:
+            raise ValueError(
+                f"distillation.release {self.distillation.release} must be above loop.lead "
+                f"{self.loop.lead}, or 0 to never let go"
+            )
         if distils and self.distillation.kind == "kl" and not self.model.gaussian:
             raise ValueError(
                 "distillation.kind 'kl' needs a Gaussian E_sem; set model.gaussian=true, or "

@@ -44,6 +44,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**job("halves", at=["step", 5, SIGINT], rank=1), "result": str(folder / "first.json")},
         job("halves", resume=True),
         job("odd", "training.batch=9"),
+        job("led", "loop.lead=48"),
     ]
     write_json(folder / "jobs.json", jobs)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -63,7 +64,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_both_processes_take_part(two: Path) -> None:
-    for name in ("alike", "whole", "halves"):
+    for name in ("alike", "whole", "halves", "led"):
         result = read_json(two / f"{name}.json")
         assert result == {"finished": True, "processes": 2, "error": None}
     assert len(read_json(two / "alike" / "run.json")["data"]["fingerprint"]) == 64

@@ -106,3 +106,14 @@ def test_killed_twice_then_resumed_twice(
     assert_same(uninterrupted, out)
     assert server.run(out, resume=True) == DONE  # nothing is left to do
     assert_same(uninterrupted, out)
+
+
+@pytest.mark.parametrize("step", [3, 8])
+def test_stopped_before_and_after_the_diffusion_branch_joined(
+    server: Server, tmp_path: Path, step: int
+) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    assert server.run(one, "loop.lead=40") == DONE
+    assert server.run(other, "loop.lead=40", at=["step", step, SIGINT]) == STOPPED
+    assert server.run(other, resume=True) == DONE
+    assert_same(one, other)

@@ -46,13 +46,16 @@ class Suite:
         Checkpoints fall on the points of `shares` (see `points`) and all are kept.
         """
         base = recipe_config(self.recipe).with_overrides(
-            [f"model.resolution={self.data[cell.data]}", *self.methods[cell.method]]
+            [
+                f"model.resolution={self.data[cell.data]}",
+                f"training.images={cell.images}",
+                *self.methods[cell.method],
+            ]
         )
         every = self.every(cell.images)
         return base.with_overrides(
             [
                 f"training.seed={cell.seed}",
-                f"training.images={cell.images}",
                 f"training.checkpoint_every={every}",
                 f"training.log_every={min(base.training.log_every, every)}",
                 f"training.sample_every={cell.images}",
@@ -124,6 +127,7 @@ OPEN = ("loop.arm=open", "feedback.kind=linear")
 SLOW = "feedback.rate=0.07"
 # At eight times the budget: to 12.5 nats at the end, about what rooms and kuka hold.
 GRADUAL = "feedback.rate=0.05"
+LED = "loop.lead=256000"
 # The pull on a code that is a point: the squared distance of the means.
 POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.weight=2e-3")
 ADAGN = "model.conditioning=adagn"
@@ -250,6 +254,21 @@ SUITES = {
                 ("closed_let_go", "encdiff"),
                 ("closed_let_go", "beta_vae"),
             ),
+        ),
+        Suite(
+            "lead",
+            "the VAE first, 256,000 cheap images alone; then both, and distillation from the start",
+            recipe="study32",
+            methods={
+                "closed_led": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL, LED),
+                "open_led": (*OPEN, GRADUAL, *POINT_PULL, LED),
+            },
+            data=ROOMS_AND_KUKA,
+            seeds=FIVE,
+            images=(320_000,),
+            shares=tuple(Fraction(n, 20) for n in (16, 17, 18, 19, 20)),
+            standard=True,
+            pairs=(("closed_led", "open_led"),),
         ),
         Suite(
             "gpu_rooms",

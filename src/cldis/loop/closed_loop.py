@@ -88,10 +88,14 @@ class ClosedLoop(nn.Module):
         return found
 
     def forward(self, x: Tensor, draws: Draws, weight: float, feedback: Feedback) -> StepOutput:
-        """One micro-batch: x [n, 3, H, W] in [-1, 1]; `weight` is lambda_dt, `feedback` holds C."""
+        """One micro-batch: x [n, 3, H, W] in [-1, 1]; `weight` is lambda_dt, `feedback` holds C.
+
+        While the VAE leads (`loop.lead`), the diffusion branch gets no gradient.
+        """
         out = StepOutput(loss=x.new_zeros(()))
         q_disen = self.vae_step(x, draws, feedback.capacity, out) if self.vae else None
-        q_sem = self.diffusion_step(x, draws, feedback, out) if self.denoiser else None
+        follows = self.denoiser is not None and not feedback.leading
+        q_sem = self.diffusion_step(x, draws, feedback, out) if follows else None
         if q_disen is not None and q_sem is not None:
             l_dt = distillation_loss(self.config.distillation.kind, q_disen, q_sem).mean()
             out.terms["distillation"] = l_dt.detach()

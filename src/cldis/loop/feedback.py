@@ -42,6 +42,7 @@ class Feedback(ABC):
         self.config = config
         self.capacity = 0.0
         self.signal = 0.0
+        self.leading = False  # the VAE trains alone: no reverse process to hear, C rises evenly
 
     def observe(self, denoise: Denoise, seen: Observation) -> Tensor:
         """Sums over these rows, a flat float tensor that may be added over processes."""
@@ -58,7 +59,7 @@ class Feedback(ABC):
         """
         if not bool(torch.isfinite(sums).all()):
             return
-        self.signal = self.target(sums, batch)
+        self.signal = self.config.capacity_max if self.leading else self.target(sums, batch)
         if images <= self.config.warmup:
             return
         step = self.config.rate * batch / 1000

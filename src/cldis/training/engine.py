@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
@@ -147,6 +148,7 @@ class Trainer:
         draws = Draws.draw(config, len(indices), generator)
         torch.manual_seed(seed + self.accelerator.process_index)  # dropout
         weight = distillation_weight(config.distillation, self.images)
+        self.feedback.leading = self.images < config.loop.lead
         self.set_learning_rate()
 
         sums: Tensor | None = None
@@ -254,8 +256,10 @@ class Trainer:
         return self.images // every > (self.images - self.config.training.batch) // every
 
     def set_learning_rate(self) -> None:
-        warmup = self.config.training.learning_rate_warmup
-        ramp = min(1.0, (self.images + self.config.training.batch) / warmup) if warmup else 1.0
+        """A linear warm-up, and another when the diffusion branch joins a VAE that led."""
+        warmup, lead = self.config.training.learning_rate_warmup, self.config.loop.lead
+        seen = self.images - (lead if self.images >= lead else 0) + self.config.training.batch
+        ramp = min(1.0, seen / warmup) if warmup else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.training.learning_rate * ramp
 
@@ -347,6 +351,10 @@ def accelerator(config: Config) -> Accelerator:
         cpu=not torch.cuda.is_available(),
         mixed_precision=settled(config).training.precision,
         gradient_accumulation_steps=config.training.accumulate,
+        # While the VAE leads, the other branch has no gradients.
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(find_unused_parameters=config.loop.lead > 0)
+        ],
     )
     announced = int(os.environ.get("WORLD_SIZE", "1"))
     if made.num_processes != announced:

@@ -89,8 +89,10 @@ class Actions:
             views.photo_links(begin, drawn, words),
         )
 
-    def undo(self, key: str) -> tuple[float, ...]:
-        return self.sessions.get(key).undo()
+    def undo(self, key: str, amounts: Sequence[float]) -> tuple[float, ...]:
+        """The edit before the one that the sliders show, settled or not."""
+        session = self.sessions.get(key)
+        return session.undo() if tuple(amounts) == session.amounts else session.amounts
 
     def strip(self, key: str, row: int) -> Iterator[tuple[str, str]]:
         """Status, and the photo along one row as strip and animation."""

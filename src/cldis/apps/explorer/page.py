@@ -172,8 +172,8 @@ class Page:
             trigger_mode="always_last",
             concurrency_id="full",
         )
-        for button, step in ((undo, self.undone), (reset, self.cleared)):
-            button.click(step, None, self.sliders, show_progress="hidden").then(
+        for button, step, given in ((undo, self.undone, self.sliders), (reset, self.cleared, None)):
+            button.click(step, given, self.sliders, show_progress="hidden").then(
                 self.settle,
                 self.sliders,
                 self.view,
@@ -316,8 +316,8 @@ class Page:
     def settle(self, request: gr.Request, *amounts: float) -> Any:
         return self.actions.settle(key_of(request), amounts)
 
-    def undone(self, request: gr.Request) -> Any:
-        return self.one_or_all(self.actions.undo(key_of(request)))
+    def undone(self, request: gr.Request, *amounts: float) -> Any:
+        return self.one_or_all(self.actions.undo(key_of(request), amounts))
 
     def cleared(self) -> Any:
         return self.one_or_all((0.0,) * len(self.sliders))

@@ -70,7 +70,10 @@ def _decode(path: Path, resolution: int) -> Tensor:
                     f"{MAX_PIXELS // 10**6} megapixels are taken. Send a smaller one."
                 )
             image.draft("", (DRAFT * resolution, DRAFT * resolution))
-            photo = decode_image(image, resolution)
+            try:
+                photo = decode_image(image, resolution)
+            except ValueError as error:
+                raise ValueError(f"The picture is broken: {error}.") from None
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
         what = "has too many pixels" if isinstance(error, Image.DecompressionBombError) else ""
         raise ValueError(
