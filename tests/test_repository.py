@@ -39,7 +39,18 @@ LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
 EVERYWHERE = {"io", "config", "images"}
 # Nothing on the way to `cldis --help` may load these.
-HEAVY = ("torch", "diffusers", "accelerate", "sklearn", "scipy", "matplotlib", "pyarrow", "cv2")
+HEAVY = (
+    "torch",
+    "diffusers",
+    "accelerate",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "pyarrow",
+    "cv2",
+    "gradio",
+    "playwright",
+)
 PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
 
