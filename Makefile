@@ -44,6 +44,7 @@ demo: install
 	@echo
 	@echo "The demo run is in runs/demo. Open runs/demo/report.html in a browser."
 	@echo "Its directions, ranked without labels: runs/demo/tracking/gallery.png"
+	@echo "To move sliders on your own photos: $(BIN)/cldis explore runs/demo"
 	@echo "To see what each latent unit does:  $(BIN)/cldis traverse runs/demo --out runs/demo/traversals"
 
 test: lint docs
