@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from cldis.apps.drawing import held_out
 from cldis.data import load_photo, open_data
 from cldis.data.skipped import skipped_table
-from cldis.data.split import split
 from cldis.images import to_model
 from cldis.io import write_text
 from cldis.training.run import RunFolder
@@ -60,8 +60,7 @@ def heldout_photos(run: RunFolder, count: int) -> Photos:
         ValueError: the data is not there any more.
     """
     source = open_data(run.about["data"]["source"], run.config.model.resolution)
-    _, heldout = split(len(source))
-    chosen = heldout[np.linspace(0, len(heldout) - 1, min(count, len(heldout))).round().astype(int)]
+    chosen = held_out(source, count)
     names = [Path(source.label(int(index))).stem for index in chosen]
     return Photos(to_model(source.batch(chosen)), _unique(names), [])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import zipfile
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from cldis.apps import page
 from cldis.apps.explorer.collection import Collection
 from cldis.apps.track_pictures import heat
 from cldis.images import captioned, grid, png_bytes, to_uint8
@@ -71,7 +71,7 @@ def archive(images: Sequence[Tensor], names: Sequence[str]) -> bytes:
 
 def uri(data: bytes, kind: str = "image/png") -> str:
     """Bytes as an address of their own, so that no file has to lie on the server."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return page.uri(kind, data)
 
 
 def png_uri(image: Image.Image) -> str:
@@ -102,8 +102,8 @@ def draw_map(collection: Collection, direction: int) -> Image.Image:
     """Every image a dot, some of them shown, all coloured by their place along a direction."""
     centres, shown = map_places(collection.map())
     tints = colours(collection.codes[:, direction])
-    page = Image.new("RGB", MAP, (250, 250, 250))
-    pen = ImageDraw.Draw(page)
+    sheet = Image.new("RGB", MAP, (250, 250, 250))
+    pen = ImageDraw.Draw(sheet)
     for (x, y), tint in zip(centres.tolist(), tints.tolist(), strict=True):
         pen.ellipse((x - 4, y - 4, x + 4, y + 4), fill=tuple(tint))
     half = THUMB // 2
@@ -112,8 +112,8 @@ def draw_map(collection: Collection, direction: int) -> Image.Image:
         small = Image.fromarray(collection.images[i].transpose(1, 2, 0))
         small = small.resize((THUMB, THUMB), Image.Resampling.BOX)
         pen.rectangle((x - half - 4, y - half - 4, x + half + 3, y + half + 3), fill=tint)
-        page.paste(small, (x - half, y - half))
-    return page
+        sheet.paste(small, (x - half, y - half))
+    return sheet
 
 
 def map_hit(collection: Collection, x: float, y: float) -> int:

@@ -17,6 +17,7 @@ from cldis.apps.drawing import STEPS, draw, start
 from cldis.apps.explorer.collection import Collection
 from cldis.apps.photos import Photos, heldout_photos
 from cldis.apps.track_maps import load_maps
+from cldis.apps.track_pictures import ranked
 from cldis.data import open_data
 from cldis.io import read_json
 from cldis.model import Model, load
@@ -218,7 +219,7 @@ class Studio:
         fits = maps is not None and maps.fits(self.directions)
         found = maps.scores if maps is not None and fits else tracked(self.run, self.directions)
         scores = {row["number"]: row for row in found["directions"]} if found else {}
-        numbers = self._numbers(scores)
+        numbers = self._numbers(found)
         if maps is not None and fits:
             heats = np.stack([maps.change(number) for number in numbers])
         else:
@@ -231,16 +232,13 @@ class Studio:
             return rows
         return sorted(rows, key=lambda row: -float(row.heat.mean()))
 
-    def _numbers(self, scores: dict[int, Any]) -> list[int]:
-        count = self.directions.count
-        if scores:
-            order = sorted(
-                scores, key=lambda k: (-scores[k].get("score", -1.0), -scores[k]["activity"])
-            )
+    def _numbers(self, found: dict[str, Any] | None) -> list[int]:
+        if found:
+            order = [row["number"] for row in ranked(found)]
         elif self.kind == "unit":
             order = torch.argsort(self.model.unit_std, descending=True, stable=True).tolist()
         else:
-            order = list(range(count))
+            order = list(range(self.directions.count))
         return order[:MOST]
 
     def _heats(self, numbers: list[int]) -> Array:
