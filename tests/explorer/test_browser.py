@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cldis.apps.explorer.uploads import discard
 from cldis.data.decode import to_photo
 
 WAIT = 30_000  # milliseconds; a busy machine is slow
@@ -291,6 +292,23 @@ def test_a_path_in_a_file_name_leads_nowhere(page: Any, server: str, scratch: Pa
     send(page, f"..%2F..%2F{name}.jpg", photo((1, 2, 3)))
     page.locator(f"#stage img[alt*='{name}']").wait_for()
     assert not re.search(r"\.\./|%2F", page.locator("#stage").inner_html())
+
+
+def test_an_upload_is_not_handed_out(server: str) -> None:
+    """Its preview would race with its removal."""
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="own.jpg"\r\n\r\n'
+    request = urllib.request.Request(
+        f"{server}/gradio_api/upload",
+        data=body + photo((1, 2, 3)) + b"\r\n--x--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    (path,) = json.load(urllib.request.urlopen(request, timeout=30))
+    assert Path(path).is_file()
+    for address in ("file=", "file/"):
+        with pytest.raises(HTTPError) as refused:
+            urllib.request.urlopen(f"{server}/gradio_api/{address}{path}", timeout=30)
+        assert refused.value.code == 404
+    discard(path)
 
 
 def test_other_names_for_this_machine_are_not_let_in(server: str) -> None:

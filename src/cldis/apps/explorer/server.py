@@ -17,6 +17,7 @@ PASSWORD = "CLDIS_EXPLORE_PASSWORD"
 SHORTEST = 12  # characters of a password
 PORTS = range(7860, 7900)
 WAITING = 64  # requests that may wait
+FILES = ("/gradio_api/file=", "/gradio_api/file/")  # where Gradio hands out its files
 
 
 def explore(run: str | Path, host: str, port: int | None, password_file: str | None) -> None:
@@ -104,9 +105,34 @@ def launch(studio: Any, host: str, port: int, password: str | None) -> Any:
         mcp_server=False,
         theme=theme(),
         css=CSS,
-        app_kwargs={"middleware": [Middleware(TrustedHostMiddleware, allowed_hosts=hosts)]},
+        app_kwargs={
+            "middleware": [
+                Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+                Middleware(NoUploadsBack),
+            ]
+        },
     )
     return page
+
+
+class NoUploadsBack:
+    """ASGI middleware: no uploaded file is handed out, not even to the page that sent it.
+
+    Gradio's parts ask for a preview of what was just sent. It may be read and removed before that
+    answer is under way, which would then break off; and nobody is to see another's photo.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(FILES):
+            from starlette.responses import PlainTextResponse
+
+            answer = PlainTextResponse("uploads are not handed out", status_code=404)
+            await answer(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
 
 
 def checker(password: str) -> Any:
