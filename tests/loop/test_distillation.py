@@ -109,21 +109,23 @@ def test_descent_reaches_the_teacher(kind: str) -> None:
 @given(
     weight=st.floats(0, 10),
     warmup=st.integers(0, 1000),
+    lead=st.integers(0, 1000),
     span=st.integers(1, 1000),
     images=st.integers(0, 3000),
 )
 def test_the_weight_waits_holds_and_lets_go(
-    weight: float, warmup: int, span: int, images: int
+    weight: float, warmup: int, lead: int, span: int, images: int
 ) -> None:
+    start = max(warmup, lead)
     holds = DistillationConfig(weight=weight, warmup=warmup)
-    assert distillation_weight(holds, images) == (weight if images >= warmup else 0)
+    assert distillation_weight(holds, lead, images) == (weight if images >= start else 0)
 
-    config = DistillationConfig(weight=weight, warmup=warmup, release=warmup + span)
-    found = distillation_weight(config, images)
+    config = DistillationConfig(weight=weight, warmup=warmup, release=start + span)
+    found = distillation_weight(config, lead, images)
     assert 0 <= found <= weight
-    if images < warmup or images >= warmup + span:
+    if images < start or images >= start + span:
         assert found == 0
     else:
-        assert found == pytest.approx(weight * (1 - (images - warmup) / span))
-        assert distillation_weight(config, images + 1) <= found
-    assert distillation_weight(config, warmup) == weight
+        assert found == pytest.approx(weight * (1 - (images - start) / span))
+        assert distillation_weight(config, lead, images + 1) <= found
+    assert distillation_weight(config, lead, start) == weight

@@ -128,6 +128,7 @@ SLOW = "feedback.rate=0.07"
 # At eight times the budget: to 12.5 nats at the end, about what rooms and kuka hold.
 GRADUAL = "feedback.rate=0.05"
 LED = "loop.lead=256000"
+LET_GO = "distillation.release=384000"
 # The pull on a code that is a point: the squared distance of the means.
 POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.weight=2e-3")
 ADAGN = "model.conditioning=adagn"
@@ -269,6 +270,21 @@ SUITES = {
             shares=tuple(Fraction(n, 20) for n in (16, 17, 18, 19, 20)),
             standard=True,
             pairs=(("closed_led", "open_led"),),
+        ),
+        Suite(
+            "led",
+            "as `lead`, but both then train for as many images as `long` gives each method",
+            recipe="study32",
+            methods={
+                "closed_led_go": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL, LED, LET_GO),
+                "closed_led": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL, LED),
+            },
+            data=ROOMS_AND_KUKA,
+            seeds=FIVE,
+            images=(512_000,),
+            shares=tuple(Fraction(n, 32) for n in (16, 18, 20, 24, 32)),
+            standard=True,
+            pairs=(("closed_led_go", "closed_led"),),
         ),
         Suite(
             "gpu_rooms",

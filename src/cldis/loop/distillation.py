@@ -30,11 +30,15 @@ def distillation_loss(kind: str, teacher: Gaussian, student: Gaussian) -> Tensor
     return ((teacher.mean - student.mean) ** 2).sum(dim=1)
 
 
-def distillation_weight(config: DistillationConfig, images: int) -> float:
-    """lambda_dt after `images` images: 0, then the weight, then a linear release to 0."""
-    if images < config.warmup:
+def distillation_weight(config: DistillationConfig, lead: int, images: int) -> float:
+    """lambda_dt after `images` images, of which `lead` trained the VAE alone.
+
+    0 in warm-up, then the weight, from there a linear release to 0.
+    """
+    start = max(config.warmup, lead)
+    if images < start:
         return 0.0
     if config.release:
-        span = max(1, config.release - config.warmup)
+        span = max(1, config.release - start)
         return config.weight * max(0.0, (config.release - images) / span)
     return config.weight

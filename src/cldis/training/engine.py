@@ -147,7 +147,7 @@ class Trainer:
         generator = torch.Generator(device).manual_seed(seed)
         draws = Draws.draw(config, len(indices), generator)
         torch.manual_seed(seed + self.accelerator.process_index)  # dropout
-        weight = distillation_weight(config.distillation, self.images)
+        weight = distillation_weight(config.distillation, config.loop.lead, self.images)
         self.feedback.leading = self.images < config.loop.lead
         self.set_learning_rate()
 
