@@ -246,7 +246,7 @@ SUITES = {
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
-            images=(256_000,),
+            images=(256_000, 1_024_000),
             standard=True,
             pairs=(
                 ("closed_slow", "open_slow"),
@@ -281,7 +281,7 @@ SUITES = {
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
-            images=(512_000,),
+            images=(512_000, 1_024_000),
             shares=tuple(Fraction(n, 32) for n in (16, 18, 20, 24, 32)),
             standard=True,
             pairs=(("closed_led_go", "closed_led"),),
