@@ -246,7 +246,7 @@ SUITES = {
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
-            images=(256_000, 1_024_000),
+            images=(256_000,),
             standard=True,
             pairs=(
                 ("closed_slow", "open_slow"),
@@ -277,14 +277,15 @@ SUITES = {
             recipe="study32",
             methods={
                 "closed_led_go": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL, LED, LET_GO),
-                "closed_led": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL, LED),
+                "open_led_go": (*OPEN, GRADUAL, *POINT_PULL, LED, LET_GO),
+                "vae_slow": ("loop.arm=vae", "feedback.kind=linear", GRADUAL),
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
-            images=(512_000, 1_024_000),
+            images=(512_000,),
             shares=tuple(Fraction(n, 32) for n in (16, 18, 20, 24, 32)),
             standard=True,
-            pairs=(("closed_led_go", "closed_led"),),
+            pairs=(("closed_led_go", "open_led_go"), ("closed_led_go", "vae_slow")),
         ),
         Suite(
             "gpu_rooms",
