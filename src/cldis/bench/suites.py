@@ -273,19 +273,24 @@ SUITES = {
         ),
         Suite(
             "led",
-            "as `lead`, but both then train for as many images as `long` gives each method",
+            "as `lead`, but both then train for 256,000 images; EncDiff has 512,000 of its own",
             recipe="study32",
             methods={
                 "closed_led_go": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL, LED, LET_GO),
                 "open_led_go": (*OPEN, GRADUAL, *POINT_PULL, LED, LET_GO),
                 "vae_slow": ("loop.arm=vae", "feedback.kind=linear", GRADUAL),
+                "encdiff": BASELINES["encdiff"],
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
             images=(512_000,),
             shares=tuple(Fraction(n, 32) for n in (16, 18, 20, 24, 32)),
             standard=True,
-            pairs=(("closed_led_go", "open_led_go"), ("closed_led_go", "vae_slow")),
+            pairs=(
+                ("closed_led_go", "open_led_go"),
+                ("closed_led_go", "vae_slow"),
+                ("closed_led_go", "encdiff"),
+            ),
         ),
         Suite(
             "gpu_rooms",
