@@ -3,7 +3,7 @@
     cldis train rooms --recipe rooms32 --out runs/rooms32
     python benchmarks/pack_starter.py runs/rooms32 rooms32
 
-Writes src/cldis/starters/NAME/ (half-precision weights, the state of C, where it came from) and
+NAME is also the recipe that trains it. Writes src/cldis/starters/NAME/ (half-precision weights, the state of C, where it came from) and
 results/starter_NAME.json (factor recovery of both codes by a simple probe).
 """
 
@@ -35,13 +35,16 @@ from cldis.training.run import RunFolder
 ROOT = Path(__file__).parent.parent
 
 
-def command(config: Config) -> str:
-    """What trains this configuration with today's recipes, differences spelled out."""
-    words = ["cldis train rooms --recipe", config.recipe]
-    today, then = recipe_config(config.recipe).to_dict(), config.to_dict()
+KEPT = ("checkpoint_every", "log_every", "sample_every", "keep")  # what is written, not learned
+
+
+def command(config: Config, recipe: str) -> str:
+    """What trains this configuration with a recipe of today, differences spelled out."""
+    words = ["cldis train rooms --recipe", recipe]
+    today, then = recipe_config(recipe).to_dict(), config.to_dict()
     for key in keys():
         section, name = key.split(".")
-        if today[section][name] != then[section][name]:
+        if name not in KEPT and today[section][name] != then[section][name]:
             words.append(f"--set {key}={json.dumps(then[section][name])}")
     return " ".join(words)
 
@@ -92,7 +95,7 @@ def main() -> None:
     write_bytes(out / "ema.safetensors", save(half))
     state = read_state(checkpoint)
     origin = {
-        "command": command(run.config),
+        "command": command(run.config, chosen.name),
         "images": state["images"],
         "git": run.about["git"],
         "seed": run.about["seed"],

@@ -1,10 +1,10 @@
 """The pictures of the README.
 
-    python benchmarks/readme_pictures.py rooms runs/demo docs/images/rooms_traversal.png
+    python benchmarks/readme_pictures.py tracked runs/demo docs/images/rooms_traversal.png
     python benchmarks/readme_pictures.py photos runs/hands docs/images/hands_traversal.png
 
-`rooms`: per factor the unit that tells it best by the probe (labels only choose and name the row).
-`photos`: the units that change the picture most. Held-out images, each from its inverted x_T.
+`tracked`: the directions with the best content-tracking scores, which need no labels.
+`photos`: the units that change the picture most. A held-out image, from its inverted x_T.
 """
 
 from __future__ import annotations
@@ -12,24 +12,58 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
 import torch
-from arms import probe
 from PIL import Image
+from torch import Tensor
 
 import cldis
 from cldis.apps.photos import heldout_photos
-from cldis.data import open_data
+from cldis.apps.track_maps import tracked
+from cldis.apps.track_pictures import ranked
 from cldis.images import captioned, grid, save_png
+from cldis.model import Model
+from cldis.navigation.store import directions_or_units
 from cldis.training.run import RunFolder
 
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 STEPS = 25
 
 
+Row = tuple[str, Tensor]  # caption, and the change of z [d] of one standard deviation
+
+
+def best_tracked(run: RunFolder, model: Model) -> list[Row]:
+    """Directions by content-tracking score, the best first."""
+    directions = directions_or_units(run, model)
+    scores = tracked(run, directions).scores
+    if scores is None:
+        raise SystemExit(
+            f"{run.path} has no scores of its directions; run `cldis track {run.path}`"
+        )
+    kind = "unit" if directions.origin == "identity" else "direction"
+    return [
+        (
+            f"{kind} {directions.label(row['number'])}: {row['score']:.2f}",
+            directions.shift(model.unit_std, {row["number"]: 1.0}),
+        )
+        for row in ranked(scores)
+        if row["active"]
+    ]
+
+
+def strongest(model: Model, z: Tensor, x_T: Tensor) -> list[Row]:
+    """Units by how much they change this picture."""
+    changes = []
+    for unit in range(model.units):
+        ends = model.traverse_from(z, x_T, unit, (-2.0, 2.0), STEPS)
+        changes.append(float((ends[:, 0] - ends[:, 1]).abs().mean()))
+    order = sorted(range(model.units), key=lambda unit: -changes[unit])
+    return [(f"unit {unit}", model.shift({unit: 1.0})) for unit in order]
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("kind", choices=("rooms", "photos"))
+    options.add_argument("kind", choices=("tracked", "photos"))
     options.add_argument("run")
     options.add_argument("out", type=Path)
     options.add_argument("--image", type=int, default=0, help="which held-out image")
@@ -38,29 +72,19 @@ def main() -> None:
     chosen = options.parse_args()
 
     run, model = RunFolder.open(chosen.run), cldis.load(chosen.run)
-    photos = heldout_photos(run, 16)
-    start = photos.images[chosen.image][None]
+    start = heldout_photos(run, 16).images[chosen.image][None]
     z = model.encode(start).z
     x_T = model.invert(start, z, STEPS)
-    if chosen.kind == "rooms":
-        scores = probe(run.path, open_data("rooms", model.resolution))["z_sem"]
-        matrix = np.array(scores["importance"])  # [d, k]
-        order = np.argsort(-matrix.max(axis=0))[: chosen.rows]
-        names = list(scores["accuracy"])
-        picked = [(int(matrix[:, k].argmax()), names[k].replace("_", " ")) for k in order]
-    else:
-        changes = []
-        for unit in range(model.units):
-            ends = model.traverse_from(z, x_T, unit, (-2.0, 2.0), STEPS)
-            changes.append(float((ends[:, 0] - ends[:, 1]).abs().mean()))
-        ranked = sorted(range(model.units), key=lambda unit: -changes[unit])
-        picked = [(unit, f"unit {unit}") for unit in ranked[: chosen.rows]]
-    rows = [model.traverse_from(z, x_T, unit, AMOUNTS, STEPS)[0] for unit, _ in picked]
+    found = best_tracked(run, model) if chosen.kind == "tracked" else strongest(model, z, x_T)
+    picked = found[: chosen.rows]
+    x_T = x_T.expand(len(AMOUNTS), -1, -1, -1)
+    amounts = torch.tensor(AMOUNTS)[:, None]
+    rows = [model.decode(z + amounts * step, x_T, STEPS) for _, step in picked]
     page = grid(torch.stack(rows))
     page = page.resize((page.width * chosen.zoom, page.height * chosen.zoom), Image.Resampling.BOX)
-    captions = [f"{amount:+g}" for amount in AMOUNTS]
-    save_png(captioned(page, captions, [name for _, name in picked]), chosen.out)
-    print(chosen.out, picked)
+    captions = [f"{amount:+g}" if amount else "0" for amount in AMOUNTS]
+    save_png(captioned(page, captions, [caption for caption, _ in picked]), chosen.out)
+    print(chosen.out, [caption for caption, _ in picked])
 
 
 if __name__ == "__main__":
