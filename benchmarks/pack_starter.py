@@ -3,8 +3,9 @@
     cldis train rooms --recipe rooms32 --out runs/rooms32
     python benchmarks/pack_starter.py runs/rooms32 rooms32
 
-NAME is also the recipe that trains it. Writes src/cldis/starters/NAME/ (half-precision weights, the state of C, where it came from) and
-results/starter_NAME.json (factor recovery of both codes by a simple probe).
+NAME is also the recipe that trains it. Writes src/cldis/starters/NAME/ (half-precision weights, the
+state of C, where it came from) and results/starter_NAME.json (factor recovery of both codes by a
+simple probe).
 """
 
 from __future__ import annotations

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from browsers import FLAGS, find_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,3 +44,19 @@ def shared_data() -> Path:
     if not (folder / "hands").is_dir():
         pytest.skip("no real photos beside this checkout (../shared/data)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Debian's Chromium."""
+    return find_chromium()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """Chromium without a window, and with a camera that shows a test picture."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        started.close()

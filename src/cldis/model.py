@@ -303,7 +303,9 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     Raises:
         ValueError: no run there, no checkpoint yet, damaged, or from a newer version.
     """
-    if not (Path(run) / "run.json").exists() and (Path(run) / "model.safetensors").is_file():
+    from cldis.hub.folder import is_saved_model
+
+    if is_saved_model(run):
         return Model.from_pretrained(run, device, batch)
     folder = RunFolder.open(run)
     path = folder.latest()

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from browsers import assert_readable
 from cldis.apps.analyse import encode
 from cldis.cli import main
 from cldis.config import Config
@@ -111,6 +112,12 @@ def test_the_page_stands_alone(whole: tuple[Path, dict[str, Any]]) -> None:
     assert not re.search(r"https?://", text) and "nan" not in page.words.lower().split()
     assert "broken.jpg" in page.words and "no row in" not in page.words
     assert "Images without a row in labels.csv: 1 of 73" in page.words
+
+
+def test_the_page_is_readable_by_all_and_printed_whole(
+    whole: tuple[Path, dict[str, Any]], browser: Any
+) -> None:
+    assert_readable(browser, whole[0] / "index.html")
 
 
 def test_the_numbers(whole: tuple[Path, dict[str, Any]], photos: Path) -> None:

@@ -20,6 +20,7 @@ pytest.importorskip("cv2")
 
 from apps.html_page import Page, check
 from apps.runs import copy
+from browsers import assert_readable
 from cldis.apps import drawing
 from cldis.apps.page import Terms, animation, coded, environment
 from cldis.apps.report import directions, write_report
@@ -102,6 +103,12 @@ def test_every_direction_has_a_page_with_all_of_it(
     assert HOSTILE in page.words and HOSTILE not in text  # escaped
     assert "cldis track" not in page.words and "cldis navigate" not in page.words
     assert f"{numbers['directions']['tracking']['score']:.2f}" in page.words
+
+
+def test_the_report_is_readable_by_all_and_printed_whole(
+    scored: tuple[RunFolder, Page, dict[str, Any]], browser: Any
+) -> None:
+    assert_readable(browser, scored[0].path / "report.html")
 
 
 def test_pages_are_drawn_along_the_directions(

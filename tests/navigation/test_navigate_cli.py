@@ -94,6 +94,10 @@ def test_an_undertrained_run_is_told_and_keeps_what_it_had(
     text = fails(capsys, "navigate", str(run), "--images", "32", code=1)
     assert "nothing recognises any of 4 directions" in text and "chance 0.25" in text
     assert (run / "navigation" / "directions.safetensors").read_bytes() == before
+    # Trying again with more is not refused: nothing unfinished is left.
+    assert "no unfinished" in fails(capsys, "navigate", str(run), "--resume")
+    again = ["navigate", str(run), "--images", "64", "--directions", "3"]
+    assert "any of 3 directions" in fails(capsys, *again, code=1)
 
 
 def test_interrupted_and_resumed(

@@ -42,12 +42,7 @@ class Moves:
         from cldis.navigation.store import load_directions
 
         stored = load_directions(run)
-        amounts: dict[int, float] = {}
-        for key, amount in along:
-            number = stored.number(key)
-            if number in amounts:
-                raise ValueError(f"--direction gives direction {number} twice; give it once")
-            amounts[number] = amount
+        amounts = stored.amounts(along)
         change = change + stored.shift(model.unit_std, amounts)
         names = {number: stored.names[number] for number in amounts if number in stored.names}
         return cls(change, shifts, amounts, names)

@@ -94,7 +94,12 @@ def navigate_run(
     if not navigator.fit():
         return None
     found = navigator.recognise()
-    stored = save_directions(run, *outcome(navigator, found))
+    try:
+        kept = outcome(navigator, found)
+    except RuntimeError:
+        (folder / STATE).unlink()  # there is nothing to go on with; trying again starts anew
+        raise
+    stored = save_directions(run, *kept)
     (folder / STATE).unlink()
     return summary(found, stored)
 

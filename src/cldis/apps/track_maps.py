@@ -1,11 +1,11 @@
 """What content tracking measured of every direction, as arrays: `RUN/tracking/maps.safetensors`.
 
-For the report, the explorer and whoever else wants to draw. `load_maps(run)` is None for a run
-that was not tracked (or only by a version that kept no arrays). Of what it gives, `change(k)` is
+For the report, the explorer and whoever else wants to draw. `tracked(run, directions)` gives what
+belongs to the directions that a run has now, as it can be navigated again; `load_maps(run)` is None
+for a run that was not tracked (or only by a version that kept no arrays). Of maps, `change(k)` is
 the one heat map to lay over a picture of direction k, `motion[k]` and `appearance[k]` are its two
-channels, and `fits(directions)` says whether the directions are still the ones that were measured:
-a run can be navigated again. Directions are numbered as in `cldis.navigation.store`; a run without
-navigation was measured along its raw units.
+channels, and `fits(directions)` says whether these are the ones that were measured. Directions are
+numbered as in `cldis.navigation.store`; a run without navigation was measured along its raw units.
 
 The file holds the scores too, in its metadata: maps and scores come from one atomic write.
 """
@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.io import write_bytes
+from cldis.io import read_json, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
 from cldis.training.run import RunFolder
 
-FOLDER, MAPS = "tracking", "maps.safetensors"
+FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
 BAND = (10, 90)  # percent of the images that lie below the lower and the upper end of the band
 
 Array = NDArray[np.float32]
@@ -127,3 +127,29 @@ def load_maps(run: RunFolder | str | Path) -> Maps | None:
         raise ValueError(
             f"{path} cannot be read ({error}); run `cldis track {path.parent.parent}` again"
         ) from None
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What content tracking knows of the directions that a run has now."""
+
+    scores: dict[str, Any] | None = None
+    maps: Maps | None = None
+    other: bool = False  # the run has scores, but they are of other directions
+
+
+def tracked(run: RunFolder, directions: Directions) -> Tracked:
+    """Scores and maps of these directions, as far as the run has them.
+
+    Raises:
+        ValueError: a file is damaged.
+        OSError: a file cannot be read.
+    """
+    maps, file = load_maps(run), run.path / FOLDER / SCORES
+    if maps is not None:
+        return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
+    if not file.is_file():
+        return Tracked()
+    found: dict[str, Any] = read_json(file)
+    same = found["origin"] == directions.origin and len(found["directions"]) == directions.count
+    return Tracked(found) if same else Tracked(other=True)

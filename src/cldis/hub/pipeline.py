@@ -142,12 +142,7 @@ class CLDisPipeline(DiffusionPipeline):
                 "or move units with shifts"
             )
         stored = stored_directions(path, model.units)
-        numbers: dict[int, float] = {}
-        for key, amount in amounts.items():
-            number = stored.number(str(key))
-            if number in numbers:
-                raise ValueError(f"direction {number} is given twice; give it once")
-            numbers[number] = amount
+        numbers = stored.amounts((str(key), amount) for key, amount in amounts.items())
         return stored.shift(model.unit_std, numbers)
 
     def _pictures(self, image: Photo | Sequence[Photo], side: int) -> Tensor:

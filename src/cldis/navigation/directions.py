@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +85,20 @@ class Directions:
         raise ValueError(
             f"direction {key!r} does not exist; directions are 0..{self.count - 1}; {hint}"
         )
+
+    def amounts(self, given: Iterable[tuple[str, float]]) -> dict[int, float]:
+        """(number or name, amount) -> {number: amount}.
+
+        Raises:
+            ValueError: a direction that does not exist, or one that is given twice.
+        """
+        found: dict[int, float] = {}
+        for key, amount in given:
+            number = self.number(key)
+            if number in found:
+                raise ValueError(f"direction {number} is given twice; give it once")
+            found[number] = amount
+        return found
 
     def named(self, number: int, name: str) -> Directions:
         """The same directions, one of them named (anew).

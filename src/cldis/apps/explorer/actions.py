@@ -232,7 +232,7 @@ class Actions:
         self, found: Collection, ids: Sequence[int], notes: Sequence[str]
     ) -> list[tuple[Image.Image, str]]:
         return [
-            (pictures.enlarged(Image.fromarray(found.images[i].transpose(1, 2, 0)), 96), note)
+            (Image.fromarray(found.images[i].transpose(1, 2, 0)), note)
             for i, note in zip(ids, notes, strict=True)
         ]
 

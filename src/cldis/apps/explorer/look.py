@@ -1,4 +1,4 @@
-"""The look of the explorer: fonts of the machine itself, nothing from outside."""
+"""The look of the explorer: fonts of the machine itself, nothing from outside. And Ctrl+V."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ body:not(.dark) .gradio-container { --body-text-color-subdued:#56606d;
 .links { display:flex; flex-wrap:wrap; gap:.4rem 1rem; margin:.3rem 0; align-items:baseline; }
 a.take { color:var(--body-text-color); text-decoration:underline; font-weight:600; }
 .soft { color:var(--body-text-color); font-size:.9rem; overflow-wrap:anywhere; }
-.strip img { max-width:100%; image-rendering:pixelated; } .strip .moving { margin-top:.5rem; }
+.strip img { max-width:100%; }
+.strip .moving { margin-top:.5rem; }
+.places { display:flex; font-size:.8rem; text-align:center; } .places span { flex:1; }
 .pairs { display:grid; grid-template-columns:repeat(auto-fill, minmax(210px, 1fr)); gap:.8rem; }
 .pair { display:grid; grid-template-columns:1fr 1fr; gap:.3rem; }
 .sliders { display:grid !important; gap:.5rem !important;
@@ -82,4 +84,20 @@ img.heat { width:46px; height:46px; max-width:none; border-radius:.3rem; display
   .left { display:contents !important; }
   .board { order:-1; position:sticky; top:0; z-index:20; background:var(--body-background-fill); }
 }
+"""
+
+# Gradio pastes by a button only, which browsers allow on this machine or over TLS. The keys work
+# anywhere: the picture goes where a chosen file would, on the tab that is open.
+PASTE = """
+() => document.addEventListener("paste", (event) => {
+  const file = [...event.clipboardData.files].find((file) => file.type.startsWith("image/"));
+  const input = [...document.querySelectorAll(".image-container input[type=file]")]
+    .find((input) => input.closest(".image-container").offsetParent);
+  if (!file || !input) return;
+  event.preventDefault();
+  const chosen = new DataTransfer();
+  chosen.items.add(file);
+  input.files = chosen.files;
+  input.dispatchEvent(new Event("change", {bubbles: true}));
+})
 """

@@ -10,11 +10,12 @@ import gradio as gr
 
 from cldis.apps.explorer import views
 from cldis.apps.explorer.actions import Actions
-from cldis.apps.explorer.parts import key_of, untouched
+from cldis.apps.explorer.door import key_of
+from cldis.apps.explorer.parts import GalleryOutput, PictureOutput, untouched
+from cldis.apps.explorer.pictures import coarse, picture
 from cldis.apps.explorer.sessions import Sessions
 from cldis.apps.explorer.studio import REACH, Studio
 from cldis.apps.explorer.uploads import FORMATS, MAX_BYTES, MAX_PHOTOS
-from cldis.images import to_uint8
 
 KEEP = (60, 300)  # seconds: how often Gradio looks for files of its own, and how old they may get
 LISTS = [("extremes of a direction", "extremes"), ("neighbours of my photo", "neighbours")]
@@ -66,17 +67,10 @@ class Page:
         page.load(self.opened, None, [*self.sliders, *self.named], show_progress="hidden")
         page.load(self.first, None, self.view, show_progress="hidden", concurrency_id="full")
 
-    def pictures(self) -> list[tuple[Any, str]]:
-        samples = self.studio.samples
-        return [
-            (to_uint8(image).permute(1, 2, 0).numpy(), name)
-            for image, name in zip(samples.images, samples.names, strict=True)
-        ]
-
     def gallery(self, label: str) -> Any:
         gr.HTML(f"<h2>{label}</h2>")
-        return gr.Gallery(
-            [image for image, _ in self.pictures()],
+        return GalleryOutput(
+            [(picture(image), None) for image in self.studio.samples.images],
             label=label,
             show_label=False,
             columns=6,
@@ -84,9 +78,11 @@ class Page:
             allow_preview=False,
             interactive=False,
             buttons=[],
-            format="png",
-            elem_classes=["photos", *(["pixelgrid"] if self.studio.resolution < 64 else [])],
+            elem_classes=self.gridded(),
         )
+
+    def gridded(self) -> list[str]:
+        return ["photos", *(["pixelgrid"] if coarse(self.studio.resolution) else [])]
 
     def upload(self, label: str) -> Any:
         megabytes = MAX_BYTES // 2**20
@@ -249,12 +245,11 @@ class Page:
         status = gr.HTML(elem_id="map-status")
         with gr.Row():
             with gr.Column(scale=3, min_width=320):
-                picture = gr.Image(
+                flat = PictureOutput(
                     label="Map of the codes",
                     interactive=False,
                     buttons=["fullscreen"],
                     elem_classes=["map"],
-                    format="png",
                     alt_text="Pictures of the collection, those with alike codes near each other",
                 )
             with gr.Column(scale=2, min_width=300):
@@ -265,7 +260,7 @@ class Page:
                 )
                 self.named.append(near)
                 words = gr.HTML(elem_id="list-status")
-                shown = gr.Gallery(
+                shown = GalleryOutput(
                     label="Choose one to edit it",
                     show_label=False,
                     columns=4,
@@ -273,19 +268,18 @@ class Page:
                     allow_preview=False,
                     interactive=False,
                     buttons=[],
-                    format="png",
-                    elem_classes=["photos", "found", "pixelgrid"],
+                    elem_classes=["found", *self.gridded()],
                 )
         options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "rest"}
         asked = [what, colour, near]
-        tab.select(self.mapped, colour, [status, picture], **options).then(
+        tab.select(self.mapped, colour, [status, flat], **options).then(
             self.listed, asked, [words, shown], **options
         )
-        colour.input(self.mapped, colour, [status, picture], **options)
+        colour.input(self.mapped, colour, [status, flat], **options)
         for part in asked:
             part.input(self.listed, asked, [words, shown], **options)
         shown.select(self.from_list, None, [words, *self.view], **options)
-        picture.select(self.from_map, None, [status, *self.view], **options)
+        flat.select(self.from_map, None, [status, *self.view], **options)
 
     # What follows only translates between Gradio and `Actions`.
 

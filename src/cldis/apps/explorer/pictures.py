@@ -31,6 +31,11 @@ def picture(image: Tensor) -> Image.Image:
     return Image.fromarray(to_uint8(image).permute(1, 2, 0).numpy())
 
 
+def coarse(side: int) -> bool:
+    """Whether pictures of this side are shown as pixels; larger ones are smoothed."""
+    return side < page.EXACT
+
+
 def enlarged(image: Image.Image, side: int = SIDE) -> Image.Image:
     """Whole pixels repeated, until the smaller side has `side` pixels."""
     times = max(1, -(-side // min(image.size)))
@@ -42,13 +47,13 @@ def change(before: Tensor, after: Tensor) -> Image.Image:
     return picture(heat((after - before).abs().mean(dim=0).numpy() / LOUD))
 
 
-def side_by_side(images: Sequence[Tensor], captions: Sequence[str]) -> Image.Image:
-    """A row of pictures [3, H, W], enlarged, a caption over each."""
+def side_by_side(images: Sequence[Tensor], captions: Sequence[str] = ()) -> Image.Image:
+    """A row of pictures [3, H, W], enlarged, a caption over each where there are captions."""
     side = images[0].shape[-1]
     times = max(1, -(-SIDE // 2 // side))
     cells = torch.stack(list(images))[None]
     big = cells.repeat_interleave(times, dim=-1).repeat_interleave(times, dim=-2)
-    return captioned(grid(big), list(captions))
+    return captioned(grid(big), list(captions)) if captions else grid(big)
 
 
 def animation(frames: Tensor) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import os
 import shutil
 import signal
@@ -79,19 +78,19 @@ def launch(studio: Any, host: str, port: int, password: str | None) -> Any:
     from starlette.middleware import Middleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from cldis.apps.explorer.look import CSS, theme
+    from cldis.apps.explorer.door import Door
+    from cldis.apps.explorer.look import CSS, PASTE, theme
     from cldis.apps.explorer.page import build
     from cldis.apps.explorer.uploads import MAX_BYTES
 
     # A page elsewhere that points its own name at this machine must not be let in.
     hosts = list(LOOPBACK) if host in LOOPBACK else ["*"]
+    locked = [] if password is None else [Middleware(Door, password=password)]
     page = build(studio)
     page.queue(api_open=False, max_size=WAITING)
     page.launch(
         server_name=host,
         server_port=port,
-        auth=None if password is None else checker(password),
-        auth_message="Any user name; the password is the one the explorer was started with.",
         prevent_thread_lock=True,
         share=False,
         quiet=True,
@@ -105,9 +104,11 @@ def launch(studio: Any, host: str, port: int, password: str | None) -> Any:
         mcp_server=False,
         theme=theme(),
         css=CSS,
+        js=PASTE,
         app_kwargs={
             "middleware": [
                 Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+                *locked,
                 Middleware(NoUploadsBack),
             ]
         },
@@ -133,18 +134,6 @@ class NoUploadsBack:
             await answer(scope, receive, send)
         else:
             await self.app(scope, receive, send)
-
-
-def checker(password: str) -> Any:
-    """Compares in constant time, and lets whoever guesses wrong wait."""
-
-    def check(_: str, given: str) -> bool:
-        right = hmac.compare_digest(given.encode(), password.encode())
-        if not right:
-            time.sleep(0.5)
-        return right
-
-    return check
 
 
 def read_password(host: str, file: str | None) -> str | None:

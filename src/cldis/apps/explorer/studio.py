@@ -16,12 +16,10 @@ from torch import Tensor
 from cldis.apps.drawing import STEPS, draw, start
 from cldis.apps.explorer.collection import Collection
 from cldis.apps.photos import Photos, heldout_photos
-from cldis.apps.track_maps import load_maps
+from cldis.apps.track_maps import tracked
 from cldis.apps.track_pictures import ranked
 from cldis.data import open_data
-from cldis.io import read_json
 from cldis.model import Model, load
-from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units, save_directions
 from cldis.training.run import RunFolder
 
@@ -29,6 +27,7 @@ PREVIEW_STEPS = 4
 REACH = 3.0  # standard deviations to either side
 MOST = 32  # sliders
 SAMPLES = 12
+GREY = 2 / 255  # a grey level of pictures in [-1, 1]
 MEASURED = 3  # samples on which heat maps are measured where the run was not tracked
 Array = NDArray[np.float32]
 
@@ -215,15 +214,14 @@ class Studio:
 
     def _rows(self) -> list[Row]:
         """Best score first; without scores, the strongest change first."""
-        maps = load_maps(self.run)
-        fits = maps is not None and maps.fits(self.directions)
-        found = maps.scores if maps is not None and fits else tracked(self.run, self.directions)
-        scores = {row["number"]: row for row in found["directions"]} if found else {}
-        numbers = self._numbers(found)
-        if maps is not None and fits:
-            heats = np.stack([maps.change(number) for number in numbers])
-        else:
+        found = tracked(self.run, self.directions)
+        rated = found.scores["directions"] if found.scores else []
+        scores = {row["number"]: row for row in rated}
+        numbers = self._numbers(found.scores)
+        if found.maps is None:
             heats = self._heats(numbers)
+        else:
+            heats = np.stack([found.maps.change(number) for number in numbers])
         rows = []
         for number, heat in zip(numbers, heats, strict=True):
             score = scores.get(number, {})
@@ -257,14 +255,5 @@ class Studio:
                 drawn = self.model.decode(both, noise, self.quick_steps, fast=True)
             up, down = drawn.chunk(2)
             total += (up - down).abs().mean(dim=1)
-        return (total / total.max().clamp(min=1e-6)).numpy()
-
-
-def tracked(run: RunFolder, directions: Directions) -> dict[str, Any] | None:
-    """Scores of content tracking that belong to these directions."""
-    path = run.path / "tracking" / "scores.json"
-    if not path.is_file():
-        return None
-    found: dict[str, Any] = read_json(path)
-    same = found.get("origin") == directions.origin
-    return found if same and len(found["directions"]) == directions.count else None
+        # Where nothing changes by a grey level, noise is not to look like a place.
+        return (total / total.max().clamp(min=len(begun.z) * GREY)).numpy()

@@ -31,7 +31,7 @@ def figure(image: Image.Image, caption: str, alt: str, small: bool) -> str:
 
 def stage(studio: Studio, begin: Begin, edited: Tensor | None, mood: str, words: str) -> str:
     """Photo, reconstruction, edit and change; `edited` None: not computed yet."""
-    small = studio.resolution < 64
+    small = pictures.coarse(studio.resolution)
     parts = [figure(pictures.picture(begin.image), "Photo", f"The photo {begin.name}", small)]
     if edited is not None:
         shown = [
@@ -85,15 +85,18 @@ def photo_links(begin: Begin, edited: Tensor, words: str) -> str:
 
 def strip(frames: Tensor, places: Sequence[float], begin: Begin, label: str) -> str:
     """A strip and an animation, to look at and to take home."""
-    still = png_bytes(
-        pictures.side_by_side(list(frames[::2]), [f"{place:+g}" for place in places[::2]])
-    )
+    words = [f"{place:+g}" if place else "0" for place in places[::2]]
+    still = png_bytes(pictures.side_by_side(list(frames[::2]), words))
     moving = pictures.animation(frames)
+    shown = pictures.png_uri(pictures.side_by_side(list(frames[::2])))
+    pixels = " pixels" if pictures.coarse(frames.shape[-1]) else ""
     return (
-        f'<div class="strip"><img src="{pictures.uri(still)}" '
+        '<div class="strip"><div class="places" aria-hidden="true">'
+        + "".join(f"<span>{word}</span>" for word in words)
+        + f'</div><img src="{shown}" '
         f'alt="{html.escape(begin.name)} along {html.escape(label)}, from '
         f'{places[0]:+g} to {places[-1]:+g} standard deviations">'
-        f'<img class="moving" src="{pictures.uri(moving, "image/gif")}" '
+        f'<img class="moving{pixels}" src="{pictures.uri(moving, "image/gif")}" '
         f'alt="The same, moving"></div><p class="links">'
         + link(still, "image/png", f"{begin.name}_strip.png", "Download strip")
         + link(moving, "image/gif", f"{begin.name}_traversal.gif", "Download animation")
@@ -102,7 +105,7 @@ def strip(frames: Tensor, places: Sequence[float], begin: Begin, label: str) -> 
 
 
 def mixed(studio: Studio, begin: Begin, other: Begin, result: Tensor) -> str:
-    small = studio.resolution < 64
+    small = pictures.coarse(studio.resolution)
     parts = [
         figure(pictures.picture(begin.image), "First photo", f"The photo {begin.name}", small),
         figure(pictures.picture(other.image), "Second photo", f"The photo {other.name}", small),
@@ -119,7 +122,7 @@ def mixed(studio: Studio, begin: Begin, other: Begin, result: Tensor) -> str:
 
 def copies(studio: Studio, done: Sequence[tuple[str, Tensor, Tensor]], whole: bool) -> str:
     """Photos (name, before, after) as pairs; when `whole`, a ZIP of all."""
-    small = studio.resolution < 64
+    small = pictures.coarse(studio.resolution)
     pairs = "".join(
         '<div class="pair">'
         + figure(pictures.picture(before), f"{name}", f"{name} before", small)

@@ -13,9 +13,8 @@ from torch import Tensor
 from cldis.apps.drawing import STEPS, Start, moved
 from cldis.apps.page import reduced
 from cldis.apps.report.chart import Chart, chart
-from cldis.apps.track_maps import FOLDER, Maps, load_maps
+from cldis.apps.track_maps import Maps, Tracked, tracked
 from cldis.apps.track_pictures import heat, ranked
-from cldis.io import read_json
 from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units, has_directions, read_about
@@ -85,36 +84,24 @@ class Known:
 
 def known(run: RunFolder, model: Model) -> Known:
     """Read a run; what is missing, damaged or out of date becomes a note."""
-    found = Known()
+    found, measured = Known(), Tracked()
     try:
         if has_directions(run):
             found.directions = directions_or_units(run, model)
             found.about = read_about(run)
-        found.maps = load_maps(run)
-        file = run.path / FOLDER / "scores.json"
-        stored = read_json(file) if file.is_file() else None
-        found.scores = found.maps.scores if found.maps else stored
+        directions = found.directions or Directions.identity(model.units)
+        measured = tracked(run, directions)
     except (ValueError, OSError) as error:
         found.notes.append(f"{error}.")
-    if found.scores is not None:
-        directions = found.directions or Directions.identity(model.units)
-        if fits(found.scores, found.maps, directions):
-            found.directions = directions
-        else:
-            found.scores = found.maps = None
-            found.notes.append(
-                f"The scores in this run are of other directions than it has now; `cldis track "
-                f"{run.path}` measures these."
-            )
+    if measured.scores is not None:
+        found.directions, found.scores, found.maps = directions, measured.scores, measured.maps
+    elif measured.other:
+        found.notes.append(
+            f"The scores in this run are of other directions than it has now; `cldis track "
+            f"{run.path}` measures these."
+        )
     _advise(run, found)
     return found
-
-
-def fits(scores: dict[str, Any], maps: Maps | None, directions: Directions) -> bool:
-    """Whether scores are of these directions."""
-    if maps is not None:
-        return maps.fits(directions)
-    return scores["origin"] == directions.origin and len(scores["directions"]) == directions.count
 
 
 def _advise(run: RunFolder, found: Known) -> None:
