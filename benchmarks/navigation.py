@@ -50,6 +50,7 @@ def row(run: RunFolder, model: Model, recipe: Recipe) -> dict[str, Any]:
         "accuracy": found.accuracy,
         "sign": found.sign,
         "change": found.change,
+        "still": found.still,
         "mean_accuracy": float(np.mean(found.accuracy)),
         "recognised": len(found.recognised()),
         "agreement": float(matrix.square().amax(dim=0).mean()),

@@ -64,18 +64,52 @@ def test_dead_directions_are_dropped_even_when_told_apart_by_being_dead(tmp_path
 
 
 @pytest.mark.parametrize(
-    "accuracy, sign, alive",
-    [(1.0, 1.0, True), (0.25, 1.0, False), (1.0, 0.5, False), (0.5, 0.8, True), (0.3, 0.9, False)],
+    "accuracy, sign, still, alive",
+    [
+        (1.0, 1.0, 1.0, True),
+        (0.25, 1.0, 0.0, False),
+        (1.0, 0.5, 1.0, False),  # told by having changed nothing
+        (1.0, 0.5, 0.97, False),
+        (1.0, 0.5, 0.0, True),  # a circle of hues: seen, and its sign is not
+        (0.5, 0.8, 0.5, True),
+        (0.5, 0.5, 0.4, False),
+        (0.3, 0.9, 0.0, False),
+    ],
 )
-def test_both_tests_must_reject_chance(accuracy: float, sign: float, alive: bool) -> None:
-    found = Recognition(96, [1.0, accuracy, 0.9, 0.9], [0.99, sign, 0.9, 0.9], [0.1] * 4)
+def test_told_and_moving_something(accuracy: float, sign: float, still: float, alive: bool) -> None:
+    others = [0.0, 1 - still, 0.0]
+    found = Recognition(
+        96,
+        [1.0, accuracy, 0.9, 0.9],
+        [0.99, sign, 0.9, 0.9],
+        [0.1] * 4,
+        [others[0], still, *others[1:]],
+    )
     assert (1 in found.recognised()) == alive
     assert found.recognised()[0] == (0 if sign < 1 or accuracy < 1 else 1)
 
 
 def test_a_lone_direction_is_judged_by_its_sign() -> None:
-    assert Recognition(96, [1.0], [0.5], [0.0]).recognised() == []
-    assert Recognition(96, [1.0], [0.9], [0.1]).recognised() == [0]
+    assert Recognition(96, [1.0], [0.5], [0.0], [1.0]).recognised() == []
+    assert Recognition(96, [1.0], [0.9], [0.1], [1.0]).recognised() == [0]
+
+
+def test_a_circle_is_recognised_though_its_sign_is_not(tmp_path: Path) -> None:
+    """The first unit turns a hue by half a circle either way, which looks the same."""
+    recipe = replace(RECIPE, directions=2, init="identity", learn=False, grain=0.1, images=1600)
+    plain = scene(torch.eye(UNITS))
+
+    def folded(z: torch.Tensor, x_T: torch.Tensor) -> torch.Tensor:
+        z = torch.cat([torch.cos(2 * z[:, :1]), z[:, 1:]], dim=1)
+        return plain.decode(z, x_T)
+
+    codes, held_out = (c * (torch.arange(UNITS) > 0) for c in (plain.codes, plain.held_out))
+    made = plain._replace(decode=folded, codes=codes, held_out=held_out)
+    navigator = Navigator(made, recipe, tmp_path, quiet=True)
+    navigator.fit()
+    found = navigator.recognise()
+    assert 0.3 < found.sign[0] < 0.7
+    assert sorted(found.recognised()) == [0, 1]
 
 
 @pytest.mark.parametrize("init", ["identity", "random", "pca"])

@@ -124,6 +124,7 @@ def outcome(navigator: Navigator, found: Recognition) -> tuple[Directions, dict[
             "accuracy": found.accuracy[k],
             "sign_accuracy": found.sign[k],
             "change": found.change[k],
+            "called_when_still": found.still[k],
         }
 
     dropped = sorted(set(range(recipe.directions)) - set(chosen))
@@ -158,9 +159,10 @@ def keep_names(run: RunFolder) -> None:
 def summary(found: Recognition, path: Path) -> str:
     """A table for people: one line per kept direction, one about the dropped ones."""
     chosen = found.recognised()
-    lines = ["direction  accuracy  sign  change"]
+    lines = ["direction  accuracy  sign  still  change"]
     lines += [
-        f"{number:9}  {found.accuracy[k]:8.2f}  {found.sign[k]:4.2f}  {found.change[k]:6.3f}"
+        f"{number:9}  {found.accuracy[k]:8.2f}  {found.sign[k]:4.2f}  {found.still[k]:5.2f}  "
+        f"{found.change[k]:6.3f}"
         for number, k in enumerate(chosen)
     ]
     count = len(found.accuracy)

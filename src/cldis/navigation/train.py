@@ -162,14 +162,16 @@ class Navigator:
         told = (logits.argmax(dim=1) == both_k).float().mean()
         return float(loss.detach()), float(told)
 
-    def pairs(self, codes: Tensor, k: Tensor, generator: torch.Generator) -> Pairs:
-        """Codes drawn from `codes`, shifted along directions k [n]; gradients reach A."""
+    def pairs(
+        self, codes: Tensor, k: Tensor, generator: torch.Generator, moved: bool = True
+    ) -> Pairs:
+        """Codes drawn from `codes`, shifted along directions k [n], or left; gradients reach A."""
         recipe, device, n = self.recipe, self.scene.device, len(k)
         side = self.scene.resolution
         z = codes[torch.randint(len(codes), (n,), generator=generator)].to(device)
         far = recipe.least + (recipe.reach - recipe.least) * torch.rand(n, generator=generator)
         sign = torch.randint(2, (n,), generator=generator) * 2 - 1
-        eps = (far * sign).to(device)
+        eps = (far * sign * moved).to(device)
         x_T = torch.randn(n, 3, side, side, generator=generator).to(device)
         grain = recipe.grain * torch.randn(2, n, 3, side, side, generator=generator).to(device)
         with torch.no_grad():
@@ -178,9 +180,9 @@ class Navigator:
         # decoder.
         A = self.matrix.weight if self.step >= self.lead else self.matrix.weight.detach()
         z_moved = z + self.unit_std * (eps[:, None] * A.T[k])
-        moved = self.scene.decode(z_moved, x_T)
-        change = (moved.detach() - x).abs().mean(dim=(1, 2, 3))
-        return Pairs(x + grain[0], moved + grain[1], k, eps, change)
+        x_moved = self.scene.decode(z_moved, x_T)
+        change = (x_moved.detach() - x).abs().mean(dim=(1, 2, 3))
+        return Pairs(x + grain[0], x_moved + grain[1], k, eps, change)
 
     @torch.no_grad()
     def recognise(self) -> Recognition:
@@ -192,6 +194,9 @@ class Navigator:
             pairs = self.pairs(self.scene.held_out, k.to(device), generator)
             logits, amount = self.predictor(pairs.x, pairs.moved)
             tally.add(pairs.k, pairs.eps, logits, amount, pairs.change)
+        for k in torch.zeros(recipe.held_out_shifts, dtype=torch.int64).split(2 * recipe.batch):
+            pairs = self.pairs(self.scene.held_out, k.to(device), generator, moved=False)
+            tally.add_still(self.predictor(pairs.x, pairs.moved)[0])
         return tally.done()
 
     @torch.no_grad()
