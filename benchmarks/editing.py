@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from editing_page import page, picture
 from factor_reader import KINDS, Reader, open_reader
+from factor_reader import VERSION as READER_VERSION
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import save
@@ -40,14 +41,14 @@ from cldis.io import write_bytes, write_json, write_text
 from cldis.metrics.editing import best_directions, changed, editing_scores, resampled_scores
 from cldis.model import Model
 from cldis.navigation.directions import Directions
-from cldis.navigation.store import has_directions, load_directions
+from cldis.navigation.store import has_directions, load_directions, read_about
 from cldis.training.run import RunFolder, git_revision, versions
 
 RESULTS = Path(__file__).parent.parent / "results"
 RESOLUTION = 32
 AMOUNTS = (-2.0, -1.0, 1.0, 2.0)  # standard deviations of the code along the direction
 SETS = ("units", "navigated", "pca", "random")
-FIRST = ("closed", "encdiff", "diffae", "open")  # measured before the others
+FIRST = ("closed_led_go", "encdiff", "closed_led", "diffae", "closed", "open")  # shown first
 SEEN = 512  # training images whose codes give PCA and the spread along a direction
 VERSION = 1  # raise when edits change: it enters what a cache file is checked for
 
@@ -66,6 +67,10 @@ class Run:
     @property
     def name(self) -> str:
         return self.folder.path.name
+
+    @property
+    def images(self) -> int:
+        return self.folder.config.training.images
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,10 @@ def finished(folders: list[Path]) -> list[Run]:
         if config.model.resolution == RESOLUTION and build(config).denoiser is not None:
             found[path.name] = Run(folder, parts[1], parts[2], int(parts[3]))
     place = {method: number for number, method in enumerate(FIRST)}
-    return sorted(found.values(), key=lambda run: (place.get(run.method, 9), run.name))
+    return sorted(
+        found.values(),
+        key=lambda run: (place.get(run.method, 9), run.method, -run.images, run.name),
+    )
 
 
 def prepare(data: str, options: argparse.Namespace) -> Bench:
@@ -135,10 +143,18 @@ def directions_of(run: Run, kind: str, codes: Tensor) -> Directions:
     """Directions of one kind; `codes` [n, d] are divided by the units' spread."""
     units = codes.shape[1]
     if kind == "navigated":
-        return load_directions(run.folder)
+        return learned(run)
     if kind == "pca":
         return Directions.pca(codes, units)
     return Directions.identity(units) if kind == "units" else Directions.random(units, units, 0)
+
+
+def learned(run: Run) -> Directions:
+    """All columns of the learned A, those that nothing recognised too: no rule enters here."""
+    kept_ones, dropped = load_directions(run.folder), read_about(run.folder)["dropped"]
+    columns = torch.tensor([entry["column"] for entry in dropped]).reshape(-1, kept_ones.units)
+    matrix = torch.cat([kept_ones.matrix, columns.T], dim=1)
+    return Directions(matrix, kept_ones.origin)
 
 
 def moves(run: Run, kind: str, model: Model, seen: Tensor) -> Tensor:
@@ -175,7 +191,7 @@ def kept(run: Run, kind: str, options: argparse.Namespace) -> tuple[Path, str]:
         "images": options.images,
         "steps": options.steps,
         "amounts": AMOUNTS,
-        "directions": load_directions(run.folder).matrix.tolist() if navigated else kind,
+        "directions": learned(run).matrix.tolist() if navigated else kind,
     }
     return options.cache / "edits" / f"{run.name}-{kind}.safetensors", json.dumps(about)
 
@@ -255,6 +271,7 @@ def write(runs: list[Run], benches: dict[str, Bench], options: argparse.Namespac
         "images": options.images,
         "steps": options.steps,
         "amounts": AMOUNTS,
+        "reader_version": READER_VERSION,
         "git": git_revision(),
         "versions": versions(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPU, one thread",
@@ -284,7 +301,7 @@ def write(runs: list[Run], benches: dict[str, Bench], options: argparse.Namespac
             "method": run.method,
             "data": run.data,
             "seed": run.seed,
-            "images": run.folder.config.training.images,
+            "images": run.images,
             "trained_from": run.folder.about["git"],
             "floor": wrong_share(
                 next(iter(tables.values()))["base"], benches[run.data].truth, reader

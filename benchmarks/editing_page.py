@@ -31,8 +31,12 @@ SET_NAMES = {
 
 
 def page(result: dict[str, Any], pictures: dict[str, list[str]]) -> str:
-    """The page; adds `summary` to the result, from the bootstrap draws, which it takes out."""
+    """The page; adds `summary` and `differences` to the result.
+
+    Both come from the bootstrap draws, which it takes out.
+    """
     result["summary"] = {data: summaries(result, data) for data in result["data"]}
+    result["differences"] = {data: differences(result, data) for data in result["data"]}
     for run in result["runs"].values():
         for scores in (score for amounts in run["sets"].values() for score in amounts.values()):
             del scores["draws"]
@@ -43,6 +47,7 @@ def page(result: dict[str, Any], pictures: dict[str, list[str]]) -> str:
         for amount in ("2", "1"):
             parts.append(f"Moved by -{amount} and +{amount} standard deviations:\n")
             parts.append(score_table(result["summary"][data], amount))
+        parts.append(difference_table(result["differences"][data]))
         parts.append(factor_table(result, data))
         if data in pictures:
             parts.append(
@@ -59,12 +64,14 @@ def head(result: dict[str, Any]) -> str:
 Written by `{result["command"]}` ({result["machine"]}, version {result["git"]}).
 
 {result["images"]} held-out images of each data set are inverted to x_T and decoded again with one
-direction moved, {result["steps"]} steps each way for every method. A small network reads all
-factors of what was decoded; it learned from renders of the grid, also in colours that the grid
-does not have, and not from decoded images. A factor
-has changed when its reading differs from that of the unedited reconstruction by more than the
-tolerance in the table. Directions move in standard deviations of the code along them over
-512 training images.
+direction moved, {result["steps"]} steps each way for every method. A small network (version
+{result["reader_version"]} of `factor_reader.py`, the same for every row) reads all factors of what
+was decoded; it learned from renders of the grid, also in colours that the grid does not have, and
+not from decoded images. A factor has changed when its reading differs from that of the unedited
+reconstruction by more than the tolerance in the table. Directions move in standard deviations of
+the code along them over 512 training images. "images" is what a method was trained on; of a
+method with `led` in its name the first 256,000 of them only trained its VAE. "navigated" is all
+of the A that `cldis navigate` learned, also the directions that it dropped.
 
 Which factor a direction is for is the one that changes most often. It is chosen on one half of the
 images and measured on the other, both ways (`cldis.metrics.editing`).
@@ -111,17 +118,24 @@ def reader_table(result: dict[str, Any], data: str) -> str:
 
 
 def summaries(result: dict[str, Any], data: str) -> list[dict[str, Any]]:
-    """Per set, method and amount: each score's mean over seeds, spread over seeds and interval."""
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    """Each score's mean over seeds, spread over seeds and interval.
+
+    Per set, method, images trained on and amount.
+    """
+    groups: dict[tuple[str, str, int, str], list[dict[str, Any]]] = {}
     for run in result["runs"].values():
         if run["data"] == data:
             for kind, amounts in run["sets"].items():
                 for amount, scores in amounts.items():
-                    groups.setdefault((kind, run["method"], amount), []).append(scores)
+                    key = (kind, run["method"], run["images"], amount)
+                    groups.setdefault(key, []).append(scores)
     order = list(SET_NAMES)
     found = []
-    for (kind, method, amount), seeds in sorted(groups.items(), key=lambda g: order.index(g[0][0])):
-        entry: dict[str, Any] = {"set": kind, "method": method, "amount": amount, "n": len(seeds)}
+    for (kind, method, images, amount), seeds in sorted(
+        groups.items(), key=lambda group: order.index(group[0][0])
+    ):
+        entry: dict[str, Any] = {"set": kind, "method": method, "images": images}
+        entry |= {"amount": amount, "n": len(seeds)}
         for key in COLUMNS:
             entry[key] = summary(seeds, key)
         found.append(entry)
@@ -143,25 +157,83 @@ def summary(seeds: list[dict[str, Any]], key: str) -> dict[str, Any] | None:
     return {"mean": statistics.fmean(values), "deviation": deviation, "low": low, "high": high}
 
 
+def differences(result: dict[str, Any], data: str) -> list[dict[str, Any]]:
+    """At 2 standard deviations, of one run: another set of directions less its raw units.
+
+    And of two runs: raw units of a closed arm less those of its open twin. The draws of all sets
+    on one data set draw the same images, so that the interval is that of paired differences.
+    """
+    runs = {name: run for name, run in result["runs"].items() if run["data"] == data}
+    found = []
+
+    def add(what: str, one: dict[str, Any], other: dict[str, Any]) -> None:
+        scores = {key: difference(one["2"], other["2"], key) for key in COLUMNS}
+        found.append({"what": what, **scores})
+
+    for run in runs.values():
+        for kind in run["sets"] if "units" in run["sets"] else ():
+            if kind != "units":
+                trained = f"{run['method']}, {run['images']:,}, seed {run['seed']}"
+                what = f"{trained}: {SET_NAMES[kind]} - raw units"
+                add(what, run["sets"][kind], run["sets"]["units"])
+    for name, run in runs.items():
+        twin = runs.get(name.replace("closed", "open", 1))
+        if twin and twin is not run and "units" in run["sets"] and "units" in twin["sets"]:
+            trained = f"{run['images']:,}, seed {run['seed']}"
+            what = f"{run['method']} - {twin['method']}, {trained}: raw units"
+            add(what, run["sets"]["units"], twin["sets"]["units"])
+    return found
+
+
+def difference(one: dict[str, Any], other: dict[str, Any], key: str) -> dict[str, Any] | None:
+    """One score less another, with the interval of paired draws; None where either is missing."""
+    if one[key] is None or other[key] is None:
+        return None
+    draws = [
+        a[key] - b[key]
+        for a, b in zip(one["draws"], other["draws"], strict=True)
+        if a[key] is not None and b[key] is not None
+    ]
+    low, high = np.quantile(draws, (0.025, 0.975)).tolist()
+    return {"mean": one[key] - other[key], "deviation": None, "low": low, "high": high}
+
+
+def difference_table(found: list[dict[str, Any]]) -> str:
+    """Empty where there is nothing to compare."""
+    if not found:
+        return ""
+    lines = [
+        "Differences at 2 standard deviations, with intervals of the same draws of images:\n",
+        f"| difference | {' | '.join(COLUMNS.values())} |",
+        "|" + "---|" * (1 + len(COLUMNS)),
+    ]
+    for entry in found:
+        cells = [score(entry[key], 1 if key in ("active", "own") else 2) for key in COLUMNS]
+        lines.append(f"| {entry['what']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def score_table(found: list[dict[str, Any]], amount: str) -> str:
     lines = [
-        f"| directions | method | n | {' | '.join(COLUMNS.values())} |",
-        "|" + "---|" * (3 + len(COLUMNS)),
+        f"| directions | method | images | n | {' | '.join(COLUMNS.values())} |",
+        "|" + "---|" * (4 + len(COLUMNS)),
     ]
     for entry in found:
         if entry["amount"] == amount:
             cells = [score(entry[key], 1 if key in ("active", "own") else 2) for key in COLUMNS]
             kind = SET_NAMES[entry["set"]]
-            lines.append(f"| {kind} | {entry['method']} | {entry['n']} | {' | '.join(cells)} |")
+            trained = f"{entry['method']} | {entry['images']:,}"
+            lines.append(f"| {kind} | {trained} | {entry['n']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 def factor_table(result: dict[str, Any], data: str) -> str:
-    """Intended / leakage of the best raw unit of each factor, per method, means over seeds."""
+    """Intended / leakage of the best raw unit of each factor, means over seeds."""
     methods: dict[str, list[list[dict[str, float]]]] = {}
     for run in result["runs"].values():
         if run["data"] == data and "units" in run["sets"]:
-            methods.setdefault(run["method"], []).append(run["sets"]["units"]["2"]["factors"])
+            trained = f"{run['method']}, {run['images']:,}"
+            methods.setdefault(trained, []).append(run["sets"]["units"]["2"]["factors"])
     lines = [
         "The best raw unit of each factor at 2 standard deviations, intended / leakage:\n",
         f"| factor | {' | '.join(methods)} |",

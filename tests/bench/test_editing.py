@@ -46,18 +46,68 @@ def test_numbers_of_the_page(page: ModuleType, value: float, text: str) -> None:
     assert page.number(value) == text
 
 
-def test_every_method_has_its_row(page: ModuleType) -> None:
+def test_every_method_and_budget_has_its_row(page: ModuleType) -> None:
     one = dict.fromkeys(page.COLUMNS, 0.5)
     amounts = {amount: {**one, "draws": [one, one]} for amount in ("1", "2")}
+    sets = {"random": amounts, "units": amounts}
     runs = {
-        method: {"data": "rooms", "method": method, "sets": {"random": amounts, "units": amounts}}
-        for method in ("closed", "open")
+        f"{method}-{images}-s{seed}": {
+            "data": "rooms",
+            "method": method,
+            "images": images,
+            "sets": sets,
+        }
+        for method, images, seed in (
+            ("closed", 32_000, 0),
+            ("closed", 32_000, 1),
+            ("closed", 256_000, 0),
+            ("open", 32_000, 0),
+        )
     }
     found = page.summaries({"runs": runs}, "rooms")
     table = page.score_table(found, "2").splitlines()
-    assert [row.split(" | ")[:3] for row in table[2:]] == [
-        ["| raw units", "closed", "1"],
-        ["| raw units", "open", "1"],
-        ["| random", "closed", "1"],
-        ["| random", "open", "1"],
+    assert [row.split(" | ")[:4] for row in table[2:]] == [
+        [f"| {kind}", method, images, n]
+        for kind in ("raw units", "random")
+        for method, images, n in (
+            ("closed", "32,000", "2"),
+            ("closed", "256,000", "1"),
+            ("open", "32,000", "1"),
+        )
     ]
+
+
+def test_differences_are_those_of_the_same_draws(page: ModuleType) -> None:
+    def at(margin: float, drawn: list[float]) -> dict[str, Any]:
+        one = dict.fromkeys(page.COLUMNS)
+        return {"2": {**one, "margin": margin, "draws": [{**one, "margin": d} for d in drawn]}}
+
+    runs = {
+        "closed-rooms-9-s0": {"units": at(0.3, [0.1, 0.5]), "pca": at(0.2, [0.0, 0.4])},
+        "open-rooms-9-s0": {"units": at(0.5, [0.3, 0.7])},
+        "alone-rooms-9-s0": {"pca": at(0.5, [0.3, 0.7])},
+    }
+    result = {
+        "runs": {
+            name: {
+                "data": "rooms",
+                "method": name.split("-")[0],
+                "images": 9,
+                "seed": 0,
+                "sets": sets,
+            }
+            for name, sets in runs.items()
+        }
+    }
+    found = {entry["what"]: entry["margin"] for entry in page.differences(result, "rooms")}
+    assert list(found) == [
+        "closed, 9, seed 0: PCA - raw units",
+        "closed - open, 9, seed 0: raw units",
+    ]
+    for margin, expected in zip(found.values(), (-0.1, -0.2), strict=True):
+        # The draws lie far apart and their differences do not.
+        assert [margin[key] for key in ("mean", "low", "high")] == pytest.approx([expected] * 3)
+    assert page.difference_table([]) == ""
+    assert "| closed, 9, seed 0: PCA - raw units | - | - |" in page.difference_table(
+        page.differences(result, "rooms")
+    )
