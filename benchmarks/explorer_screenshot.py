@@ -13,7 +13,7 @@ import sys
 from playwright.sync_api import sync_playwright
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-SAMPLE = 6
+SAMPLE = 8
 
 
 def main(address: str, out: str) -> None:
@@ -25,10 +25,10 @@ def main(address: str, out: str) -> None:
         page.locator(".photos button").nth(SAMPLE).click()
         page.wait_for_selector("#stage .stage.busy")
         page.wait_for_selector("#stage .stage.done")
-        for slider, steps in ((0, 12), (1, 20)):
+        for slider, steps in ((0, -10), (1, -10)):
             page.locator(f"#slider-{slider} input[type=range]").focus()
-            for _ in range(steps):
-                page.keyboard.press("ArrowRight")
+            for _ in range(abs(steps)):
+                page.keyboard.press("ArrowRight" if steps > 0 else "ArrowLeft")
         page.wait_for_timeout(5000)
         page.wait_for_selector("#stage .stage.done")
         page.mouse.move(0, 0)
