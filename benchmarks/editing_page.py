@@ -208,9 +208,13 @@ def difference_table(found: list[dict[str, Any]]) -> str:
         "|" + "---|" * (1 + len(COLUMNS)),
     ]
     for entry in found:
-        cells = [score(entry[key], 1 if key in ("active", "own") else 2) for key in COLUMNS]
-        lines.append(f"| {entry['what']} | {' | '.join(cells)} |")
+        lines.append(f"| {entry['what']} | {cells(entry)} |")
     return "\n".join(lines) + "\n"
+
+
+def cells(entry: dict[str, Any]) -> str:
+    """All scores of a row."""
+    return " | ".join(score(entry[key], 1 if key in ("active", "own") else 2) for key in COLUMNS)
 
 
 def score_table(found: list[dict[str, Any]], amount: str) -> str:
@@ -220,10 +224,9 @@ def score_table(found: list[dict[str, Any]], amount: str) -> str:
     ]
     for entry in found:
         if entry["amount"] == amount:
-            cells = [score(entry[key], 1 if key in ("active", "own") else 2) for key in COLUMNS]
             kind = SET_NAMES[entry["set"]]
             trained = f"{entry['method']} | {entry['images']:,}"
-            lines.append(f"| {kind} | {trained} | {entry['n']} | {' | '.join(cells)} |")
+            lines.append(f"| {kind} | {trained} | {entry['n']} | {cells(entry)} |")
     return "\n".join(lines) + "\n"
 
 

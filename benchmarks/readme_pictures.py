@@ -40,10 +40,9 @@ def best_tracked(run: RunFolder, model: Model) -> list[Row]:
         raise SystemExit(
             f"{run.path} has no scores of its directions; run `cldis track {run.path}`"
         )
-    kind = "unit" if directions.origin == "identity" else "direction"
     return [
         (
-            f"{kind} {directions.label(row['number'])}: {row['score']:.2f}",
+            f"{directions.kind} {directions.label(row['number'])}: {row['score']:.2f}",
             directions.shift(model.unit_std, {row["number"]: 1.0}),
         )
         for row in ranked(scores)

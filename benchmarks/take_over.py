@@ -17,6 +17,7 @@ from pathlib import Path
 from cldis.bench.record import differences, settings
 from cldis.bench.suites import find_suite
 from cldis.io import write_json, write_text
+from cldis.training.checkpoint import checkpoints
 from cldis.training.run import RunFolder
 
 LATER = ("distillation.release",)  # may differ where N images are no more than the lead
@@ -36,16 +37,14 @@ def main() -> None:
     run = RunFolder.open(options.run)
     later = LATER if options.images <= config.loop.lead else ()
     one, other = settings(run.config), settings(config)
-    for key in later:
-        one.pop(key), other.pop(key)
-    found = differences(one, other)
+    same = [{key: v for key, v in part.items() if key not in later} for part in (one, other)]
+    found = differences(*same)
     if found or run.config.training.seed != cell.seed or run.about["data"]["name"] != cell.data:
         raise SystemExit(
             f"{options.run} trains otherwise than {cell.name}: {found or 'seed, data'}"
         )
     checkpoint = f"{options.images:012d}"
-    source = run.checkpoints / checkpoint
-    if not source.is_dir():
+    if not (run.checkpoints / checkpoint).is_dir():
         raise SystemExit(f"{options.run} has no checkpoint at {options.images} images")
     out = options.runs / options.suite / cell.name
     out.mkdir(parents=True)
@@ -61,10 +60,9 @@ def main() -> None:
     )
     about = {**run.about, "begun": {"run": options.run.name, "images": options.images}}
     write_json(out / "run.json", about)
-    shutil.copytree(source, out / "checkpoints" / checkpoint)
-    for earlier in run.checkpoints.iterdir():
-        if earlier.name < checkpoint and earlier.is_dir():
-            shutil.copytree(earlier, out / "checkpoints" / earlier.name)
+    for folder in checkpoints(run.checkpoints):
+        if folder.name <= checkpoint:
+            shutil.copytree(folder, out / "checkpoints" / folder.name)
 
 
 if __name__ == "__main__":

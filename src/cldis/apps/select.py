@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cldis.apps.track import FORMAT, IMAGES, SCORES, track_to_folder
-from cldis.apps.track_maps import FOLDER
+from cldis.apps.track import FORMAT, IMAGES, track_to_folder
+from cldis.apps.track_maps import FOLDER, SCORES
 from cldis.io import read_json, write_json
 from cldis.training.run import RunFolder
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cldis.apps.drawing import held_out, vae_draw
-from cldis.apps.track_maps import FOLDER, maps_of, save_maps
+from cldis.apps.track_maps import FOLDER, SCORES, maps_of, save_maps
 from cldis.data.source import ImageSource, open_data
 from cldis.io import write_json
 from cldis.metrics.tracking.field import check_shifts
@@ -31,7 +31,6 @@ from cldis.navigation.store import directions_or_units
 from cldis.training.run import RunFolder
 
 FORMAT = 1
-SCORES = "scores.json"
 IMAGES = 64
 SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations
 STEPS = 5  # of DPM-Solver++

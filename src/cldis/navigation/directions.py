@@ -86,6 +86,11 @@ class Directions:
             f"direction {key!r} does not exist; directions are 0..{self.count - 1}; {hint}"
         )
 
+    @property
+    def kind(self) -> str:
+        """What a person calls one of them: a raw `unit`, or a `direction`."""
+        return "unit" if self.origin == "identity" else "direction"
+
     def amounts(self, given: Iterable[tuple[str, float]]) -> dict[int, float]:
         """(number or name, amount) -> {number: amount}.
 

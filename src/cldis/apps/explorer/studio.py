@@ -85,7 +85,7 @@ class Studio:
     @property
     def kind(self) -> str:
         """What a row is called."""
-        return "unit" if self.directions.origin == "identity" else "direction"
+        return self.directions.kind
 
     def label(self, row: int) -> str:
         """The name of a row, else its kind and number."""

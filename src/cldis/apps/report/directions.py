@@ -134,7 +134,7 @@ def facts_of(found: Known) -> list[dict[str, Any]]:
     """
     directions, maps = found.directions, found.maps
     assert directions is not None
-    kind = "unit" if directions.origin == "identity" else "direction"
+    kind = directions.kind
     unscored = [{"number": k} for k in range(directions.count)]
     order = ranked(found.scores) if found.scores else unscored
     rows = []
