@@ -134,6 +134,8 @@ POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.wei
 ADAGN = "model.conditioning=adagn"
 # The teacher as a plain beta-VAE: C stays at (almost) zero.
 BETA4 = ("vae.beta=4", "feedback.capacity_max=1e-3")
+# A teacher that says nothing: with C near zero the KL is, so the pull is towards the origin.
+EMPTY = ("feedback.capacity_max=1e-3", "distillation.warmup=0")
 BASELINES: dict[str, Overrides] = {
     name: (f"baseline.method={name}",)
     for name in (
@@ -243,12 +245,14 @@ SUITES = {
                 "vae_slow": ("loop.arm=vae", "feedback.kind=linear", GRADUAL),
                 "closed_slow": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL),
                 "open_slow": (*OPEN, GRADUAL, *POINT_PULL),
+                "pull_to_zero": (*OPEN, *POINT_PULL, *EMPTY, "distillation.release=128000"),
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
             images=(256_000,),
             standard=True,
             pairs=(
+                ("pull_to_zero", "encdiff"),
                 ("closed_slow", "open_slow"),
                 ("closed_slow", "encdiff"),
                 ("closed_slow", "vae_slow"),
