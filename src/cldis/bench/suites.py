@@ -134,6 +134,17 @@ POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.wei
 ADAGN = "model.conditioning=adagn"
 # The teacher as a plain beta-VAE: C stays at (almost) zero.
 BETA4 = ("vae.beta=4", "feedback.capacity_max=1e-3")
+# At 64 px the likelihood sums over four times as many pixels, so beta does as well.
+RECIPE_BEFORE = (
+    *("loop.arm=closed", "feedback.kind=information", "feedback.rate=0.07", "loop.lead=0"),
+    *("model.gaussian=true", "distillation.kind=kl", "distillation.weight=5e-5"),
+    *("vae.beta=50", "training.batch=64"),
+)
+LED64 = (
+    *(*CLOSED_INFORMATION, *POINT_PULL, "feedback.rate=0.08", "vae.beta=200"),
+    *("loop.lead=160000", "distillation.release=208000"),
+    *("feedback.warmup=5000", "training.batch=32"),
+)
 # A teacher that says nothing: with C near zero the KL is, so the pull is towards the origin.
 EMPTY = ("feedback.capacity_max=1e-3", "distillation.warmup=0")
 BASELINES: dict[str, Overrides] = {
@@ -295,6 +306,21 @@ SUITES = {
                 ("closed_led_go", "vae_slow"),
                 ("closed_led_go", "encdiff"),
             ),
+        ),
+        Suite(
+            "px64",
+            "64 px, where the default recipe works: as it was before (`closed`), or led",
+            recipe="cpu64",
+            methods={
+                "closed": (*RECIPE_BEFORE, "distillation.release=128000"),
+                "closed_led_go": LED64,
+                "encdiff": (*BASELINES["encdiff"], "training.batch=32"),
+            },
+            data={"rooms": 64},
+            seeds=FIVE,
+            images=(256_000,),
+            standard=True,
+            pairs=(("closed_led_go", "closed"), ("closed_led_go", "encdiff")),
         ),
         Suite(
             "gpu_rooms",
