@@ -147,6 +147,24 @@ def test_select_ranks_tracks_once_and_names_what_differs(
     assert [(path / "tracking" / "scores.json").stat().st_mtime_ns for path in runs] == kept
 
 
+def test_select_scores_again_after_new_directions_but_not_after_a_name(copy: Path) -> None:
+    file = copy / "tracking" / "scores.json"
+    stored = Directions.identity(4)
+    save_directions(copy, stored)
+    select_runs([copy], progress=False)
+    before = file.stat().st_mtime_ns
+    save_directions(copy, Directions(stored.matrix, stored.origin, {1: "size"}))
+    select_runs([copy], progress=False)
+    assert file.stat().st_mtime_ns == before
+    turned = torch.linalg.qr(torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))[0]
+    save_directions(copy, Directions(turned, stored.origin, {1: "size"}))
+    select_runs([copy], progress=False)
+    assert file.stat().st_mtime_ns > before
+    (copy / "tracking" / "maps.safetensors").unlink()
+    file.write_text("[]")  # whoever wrote that, it is no score
+    assert select_runs([copy], progress=False)["runs"][0]["directions"] == 4
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

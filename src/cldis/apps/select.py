@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cldis.apps.track import FORMAT, IMAGES, track_to_folder
-from cldis.apps.track_maps import FOLDER, SCORES
-from cldis.io import read_json, write_json
+from cldis.apps.track_maps import tracked
+from cldis.io import write_json
+from cldis.navigation.directions import Directions
+from cldis.navigation.store import has_directions, load_directions
 from cldis.training.run import RunFolder
 
 COLUMNS = ("score", "consistency", "separation", "monotonicity", "smoothness", "control")
@@ -62,17 +64,12 @@ def kept(path: str | Path) -> dict[str, Any] | None:
     """The scores in a run, when they are of its newest checkpoint and held-out data and of the
     directions it has now, taken with the usual settings."""
     from cldis.apps.track import SHIFTS, STEPS
-    from cldis.navigation.store import TENSORS, folder_of
 
     run = RunFolder.open(path)
-    file, checkpoint = run.path / FOLDER / SCORES, run.latest()
-    if checkpoint is None or not file.is_file():
-        return None
-    stored = folder_of(run) / TENSORS
-    if stored.is_file() and stored.stat().st_mtime > file.stat().st_mtime:
-        return None
-    found = read_json(file)
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    checkpoint, units = run.latest(), run.config.model.units
+    directions = load_directions(run) if has_directions(run) else Directions.identity(units)
+    found = tracked(run, directions).scores
+    if checkpoint is None or found is None or found.get("format") != FORMAT:
         return None
     usual = {"shifts": list(SHIFTS), "steps": STEPS, "estimator": "farneback", "seed": 0}
     same = (

@@ -150,6 +150,7 @@ def tracked(run: RunFolder, directions: Directions) -> Tracked:
         return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
     if not file.is_file():
         return Tracked()
-    found: dict[str, Any] = read_json(file)
-    same = found["origin"] == directions.origin and len(found["directions"]) == directions.count
+    found: Any = read_json(file)
+    same = isinstance(found, dict) and found.get("origin") == directions.origin
+    same = same and len(found.get("directions", ())) == directions.count
     return Tracked(found) if same else Tracked(other=True)
