@@ -98,10 +98,13 @@ class LoopConfig(Section):
     lead: int = Field(0, ge=0, description="images at the start that train the VAE alone")
 
 
+# Of one branch, none can lead; `--set loop.arm=NAME` sets these along with it.
+ARMS: dict[str, dict[str, Any]] = {"vae": {"loop.lead": 0}, "diffae": {"loop.lead": 0}}
 # What a baseline is made of; `--set baseline.method=NAME` sets these along with it.
-VAE_BASELINE: dict[str, Any] = {"loop.arm": "vae"}
+VAE_BASELINE: dict[str, Any] = {"loop.arm": "vae", **ARMS["vae"]}
 POINT_TOKENS: dict[str, Any] = {
     "loop.arm": "diffae",
+    **ARMS["diffae"],
     "model.gaussian": False,
     "model.conditioning": "cross_attention",
 }
@@ -253,7 +256,8 @@ class Config(Section):
     def with_overrides(self, overrides: Iterable[str]) -> Config:
         """A copy with `section.key=value` applied; values are JSON, or plain text.
 
-        `baseline.method` also sets what that method is made of (`BASELINES`).
+        `baseline.method` also sets what that method is made of (`BASELINES`), and `loop.arm`
+        what that arm cannot do without (`ARMS`).
 
         Raises:
             ValueError: not of the form key=value, unknown key, or a value out of range.
@@ -266,8 +270,9 @@ class Config(Section):
                 raise ValueError(f"--set {item!r}: expected section.key=value")
             _require_known(key)
             wanted[key] = _value(text.strip())
-        method = wanted.get("baseline.method")
-        implied = BASELINES.get(method, {}) if isinstance(method, str) else {}
+        implied: dict[str, Any] = {}
+        for key, known in (("loop.arm", ARMS), ("baseline.method", BASELINES)):
+            implied |= known.get(str(wanted.get(key)), {})
         values = self.to_dict()
         for key, value in {**implied, **wanted}.items():
             *sections, name = key.split(".")

@@ -23,7 +23,9 @@ def add(commands: Commands) -> None:
     train.add_argument("--out", required=True, metavar="RUN", help="run folder to write")
     train.add_argument("--recipe", help="see `cldis recipes` (default: cpu64)")
     train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
-    train.add_argument("--images", type=int, metavar="N", help="total images to see")
+    train.add_argument(
+        "--images", type=int, metavar="N", help="total images to see; stages keep their share"
+    )
     train.add_argument(
         "--set", action="append", default=[], metavar="section.key=value", dest="overrides"
     )
@@ -62,14 +64,15 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _requested(options: argparse.Namespace) -> Config:
-    from cldis.training.recipes import DEFAULT, recipe_config
+    from cldis.training.recipes import DEFAULT, recipe_config, stretched
 
+    config = recipe_config(options.recipe or DEFAULT)
+    if options.images is not None:
+        config = stretched(config, options.images)
     overrides = list(options.overrides)
     if options.resolution is not None:
         overrides.append(f"model.resolution={options.resolution}")
-    if options.images is not None:
-        overrides.append(f"training.images={options.images}")
-    return recipe_config(options.recipe or DEFAULT).with_overrides(overrides)
+    return config.with_overrides(overrides)
 
 
 def _resumed(out: Path, images: int | None) -> Config:

@@ -151,3 +151,35 @@ def recipe_config(name: str) -> Config:
         hint = f"did you mean {near[0]}? " if near else ""
         raise ValueError(f"unknown recipe {name!r}; {hint}recipes: {', '.join(RECIPES)}")
     return RECIPES[name].config(name)
+
+
+def stretched(config: Config, images: int) -> Config:
+    """The same recipe over another budget: every stage keeps its share of it.
+
+    The stages (`loop.lead`, both warm-ups, `distillation.release`) end at the same share of
+    `images` as before, and `feedback.rate` changes inversely, so that C rises to the same nats.
+
+    Raises:
+        ValueError: `images` is below 1.
+    """
+    if images < 1:
+        raise ValueError(f"training.images {images} must be at least 1, the images it sees")
+    before = config.training.images
+
+    def share(count: int) -> int:
+        return count * images // before
+
+    lead, release = share(config.loop.lead), config.distillation.release
+    warmup = share(config.distillation.warmup)
+    if release:  # 0 means never, whatever the budget
+        release = max(share(release), lead + 1, warmup + 1)
+    return config.with_overrides(
+        [
+            f"training.images={images}",
+            f"loop.lead={lead}",
+            f"distillation.warmup={warmup}",
+            f"distillation.release={release}",
+            f"feedback.warmup={share(config.feedback.warmup)}",
+            f"feedback.rate={config.feedback.rate * before / images}",
+        ]
+    )

@@ -1,0 +1,75 @@
+"""Recipes over other budgets and with other methods: whole, valid, and the same in proportion."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from cldis.cli import main
+from cldis.config import BASELINES, Config
+from cldis.training.recipes import RECIPES, recipe_config, stretched
+
+names = st.sampled_from(sorted(RECIPES))
+
+
+@given(name=names, images=st.integers(1, 10**9))
+@example("rooms32", 1)
+@example("rooms32", 2)
+@example("rooms32", 3)
+def test_stages_keep_their_share(name: str, images: int) -> None:
+    recipe = recipe_config(name)
+    found = stretched(recipe, images)
+    assert found.training.images == images
+    factor = images / recipe.training.images
+    for key in ("loop.lead", "distillation.warmup", "feedback.warmup"):
+        section, field = key.split(".")
+        before = getattr(getattr(recipe, section), field)
+        assert 0 <= before * factor - getattr(getattr(found, section), field) < 1 + 1e-6
+    release = recipe.distillation.release
+    assert (found.distillation.release == 0) == (release == 0)
+    assert abs(found.distillation.release - release * factor) <= 2
+    end = [c.feedback.rate * c.training.images for c in (recipe, found)]
+    assert end[1] == pytest.approx(end[0])  # C may rise as far
+
+
+@given(name=names)
+def test_the_own_budget_changes_nothing(name: str) -> None:
+    recipe = recipe_config(name)
+    assert stretched(recipe, recipe.training.images) == recipe
+
+
+@given(name=names, images=st.integers(1, 10**6), again=st.integers(10**5, 10**6))
+def test_what_is_not_a_stage_stays(name: str, images: int, again: int) -> None:
+    stages = ("loop", "distillation", "feedback", "training")
+
+    def rest(config: Config) -> dict[str, object]:
+        return {k: v for k, v in config.to_dict().items() if k not in stages}
+
+    recipe = recipe_config(name)
+    assert rest(stretched(stretched(recipe, images), again)) == rest(recipe)
+
+
+@pytest.mark.parametrize("images", [0, -5])
+def test_a_budget_of_nothing_is_refused(images: int) -> None:
+    with pytest.raises(ValueError, match=f"training.images {images} must be at least 1"):
+        stretched(recipe_config("tiny"), images)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("words", ["loop.arm=vae", "loop.arm=diffae", *BASELINES])
+def test_every_method_can_be_asked_of_every_recipe(name: str, words: str) -> None:
+    method = words if "=" in words else f"baseline.method={words}"
+    config = recipe_config(name).with_overrides([method])
+    if words != "none":
+        assert config.loop.lead == 0
+
+
+def test_images_on_the_command_line_stretch_and_set_wins(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["train", "rooms", "--out", "none", "--recipe", "rooms32", "--images", "5120"]
+    assert main([*words, "--dry-run"]) == 0
+    assert "5120 images" in capsys.readouterr().out
+    assert main([*words, "--set", "loop.lead=5200", "--dry-run"]) == 2
+    assert "loop.lead 5200 must be below training.images 5120" in capsys.readouterr().err
