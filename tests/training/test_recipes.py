@@ -6,9 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from cldis.bench.record import settings
+from cldis.bench.suites import SUITES
 from cldis.cli import main
 from cldis.config import BASELINES, Config
-from cldis.training.recipes import RECIPES, recipe_config, stretched
+from cldis.training.recipes import RECIPES, recipe_config, resized, stretched
 
 names = st.sampled_from(sorted(RECIPES))
 
@@ -48,6 +50,25 @@ def test_what_is_not_a_stage_stays(name: str, images: int, again: int) -> None:
 
     recipe = recipe_config(name)
     assert rest(stretched(stretched(recipe, images), again)) == rest(recipe)
+
+
+@given(name=names, side=st.sampled_from([32, 64, 128, 256]))
+def test_beta_weighs_a_pixel_the_same_at_every_size(name: str, side: int) -> None:
+    recipe = recipe_config(name)
+    found = resized(recipe, side)
+    assert found.model.resolution == side
+    before, after = (c.vae.beta / c.model.resolution**2 for c in (recipe, found))
+    assert after == pytest.approx(before)
+    assert resized(recipe, recipe.model.resolution) == recipe
+
+
+@pytest.mark.parametrize(("name", "suite"), [("cpu64", "px64"), ("rooms32", "led")])
+def test_the_recipe_is_what_the_bench_measured(name: str, suite: str) -> None:
+    cells = SUITES[suite].cells()
+    (cell,) = [c for c in cells if (c.method, c.data, c.seed) == ("closed_led_go", "rooms", 0)]
+    recipe, measured = recipe_config(name), SUITES[suite].config(cell)
+    assert settings(recipe) == settings(measured)
+    assert recipe.training.images == cell.images
 
 
 @pytest.mark.parametrize("images", [0, -5])

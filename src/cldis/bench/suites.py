@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from cldis.config import Config
-from cldis.training.recipes import recipe_config
+from cldis.training.recipes import recipe_config, stretched
 
 EIGHTHS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1))
 POOL_SEED = 0  # of the draw of images that are scored
@@ -31,6 +31,7 @@ class Suite:
     images: tuple[int, ...]  # budgets
     shares: tuple[Fraction, ...] = EIGHTHS  # of a budget, at which the codes are scored
     pool: int = 12_000  # images that are encoded for a score
+    stretch: bool = False  # the stages of the recipe keep their share of the budget
     standard: bool = False  # at the last point also the field's protocol, 12 s a code
     pairs: tuple[tuple[str, str], ...] = field(default=())  # differences that the table shows
 
@@ -45,7 +46,10 @@ class Suite:
 
         Checkpoints fall on the points of `shares` (see `points`) and all are kept.
         """
-        base = recipe_config(self.recipe).with_overrides(
+        recipe = recipe_config(self.recipe)
+        if self.stretch:
+            recipe = stretched(recipe, cell.images)
+        base = recipe.with_overrides(
             [
                 f"model.resolution={self.data[cell.data]}",
                 f"training.images={cell.images}",
@@ -134,11 +138,10 @@ POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.wei
 ADAGN = "model.conditioning=adagn"
 # The teacher as a plain beta-VAE: C stays at (almost) zero.
 BETA4 = ("vae.beta=4", "feedback.capacity_max=1e-3")
-# At 64 px the likelihood sums over four times as many pixels, so beta does as well.
-RECIPE_BEFORE = (
-    *("loop.arm=closed", "feedback.kind=information", "feedback.rate=0.07", "loop.lead=0"),
-    *("model.gaussian=true", "distillation.kind=kl", "distillation.weight=5e-5"),
-    *("vae.beta=50", "training.batch=64"),
+# Recipe cpu64 before a VAE led in it, and as it is now.
+BEFORE64 = (
+    *("feedback.kind=information", "feedback.rate=0.07", "feedback.warmup=20000", "vae.beta=50"),
+    *("distillation.kind=kl", "distillation.weight=5e-5", "distillation.release=200000"),
 )
 LED64 = (
     *(*CLOSED_INFORMATION, *POINT_PULL, "feedback.rate=0.08", "vae.beta=200"),
@@ -161,7 +164,7 @@ BASELINES: dict[str, Overrides] = {
     )
 }
 UNTRAINED: dict[str, Overrides] = {name: () for name in CONTROLS}
-ON_GPU = "training.compile=true"
+ON_GPU = ("training.compile=true", "training.batch=64")
 ROOMS_AND_KUKA = {"rooms": 32, "kuka": 32}
 FIVE = (0, 1, 2, 3, 4)
 
@@ -312,9 +315,12 @@ SUITES = {
             "64 px, where the default recipe works: as it was before (`closed`), or led",
             recipe="cpu64",
             methods={
-                "closed": (*RECIPE_BEFORE, "distillation.release=128000"),
+                "closed": (
+                    *(*BEFORE64, "distillation.release=128000", "training.batch=64"),
+                    *("loop.arm=closed", "loop.lead=0", "model.gaussian=true"),
+                ),
                 "closed_led_go": LED64,
-                "encdiff": (*BASELINES["encdiff"], "training.batch=32"),
+                "encdiff": (*BEFORE64, *BASELINES["encdiff"], "training.batch=32"),
             },
             data={"rooms": 64},
             seeds=FIVE,
@@ -327,13 +333,14 @@ SUITES = {
             "full budget on rooms at 64 px: the closed loop and the strongest of each other family",
             recipe="cpu64",
             methods={
-                "closed": (*CLOSED, ON_GPU),
-                "encdiff": (*BASELINES["encdiff"], ON_GPU),
-                "beta_vae": (*BASELINES["beta_vae"], ON_GPU),
+                "closed": ON_GPU,
+                "encdiff": (*BASELINES["encdiff"], *ON_GPU),
+                "beta_vae": (*BASELINES["beta_vae"], *ON_GPU),
             },
             data={"rooms": 64},
             seeds=(0, 1, 2),
             images=(960_000,),
+            stretch=True,
             standard=True,
             pairs=(("closed", "encdiff"), ("closed", "beta_vae")),
         ),
@@ -342,12 +349,10 @@ SUITES = {
             "full budget on rooms at 64 px: the arms of the loop and the other methods",
             recipe="cpu64",
             methods={
-                "vae": ("loop.arm=vae", ON_GPU),
-                "backbone": ("loop.arm=diffae", ON_GPU),
-                "open": (*OPEN, ON_GPU),
-                "closed_information": (*CLOSED_INFORMATION, ON_GPU),
+                "vae": ("loop.arm=vae", *ON_GPU),
+                "open": (*OPEN, *ON_GPU),
                 **{
-                    name: (*overrides, ON_GPU)
+                    name: (*overrides, *ON_GPU)
                     for name, overrides in BASELINES.items()
                     if name not in ("encdiff", "beta_vae")
                 },
@@ -356,6 +361,7 @@ SUITES = {
             data={"rooms": 64},
             seeds=(0, 1, 2),
             images=(960_000,),
+            stretch=True,
             standard=True,
         ),
     )

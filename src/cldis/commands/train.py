@@ -64,15 +64,14 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _requested(options: argparse.Namespace) -> Config:
-    from cldis.training.recipes import DEFAULT, recipe_config, stretched
+    from cldis.training.recipes import DEFAULT, recipe_config, resized, stretched
 
     config = recipe_config(options.recipe or DEFAULT)
     if options.images is not None:
         config = stretched(config, options.images)
-    overrides = list(options.overrides)
     if options.resolution is not None:
-        overrides.append(f"model.resolution={options.resolution}")
-    return config.with_overrides(overrides)
+        config = resized(config, options.resolution)
+    return config.with_overrides(options.overrides)
 
 
 def _resumed(out: Path, images: int | None) -> Config:
