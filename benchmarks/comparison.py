@@ -3,7 +3,8 @@
     python benchmarks/comparison.py
 
 Rows of all suites at the end of their training, in the field's protocol (`standard`). The same
-method, settings and seed trained by two suites counts once.
+method, settings and seed trained by two suites counts once. Prints the short table, which README
+and docs/benchmarks.md show (a test compares them).
 """
 
 from __future__ import annotations
@@ -22,6 +23,21 @@ from cldis.io import write_text
 RESULTS = Path("results")
 SETTING = "standard"
 SHOWN = ("FactorVAE", "DCI-D", "DCI-C", "DCI-I", "MIG")
+# The rows of the short table: what to call it, and the suite, data, method and budget it is.
+SHORT = (
+    ("**closed loop, the VAE leads** (default)", "px64", "rooms", "closed_led_go", 256_000),
+    ("EncDiff", "px64", "rooms", "encdiff", 256_000),
+    ("closed loop, both from the start", "px64", "rooms", "closed", 128_000),
+    ("**closed loop, the VAE leads**", "led", "rooms", "closed_led_go", 512_000),
+    ("EncDiff, twice the images", "led", "rooms", "encdiff", 512_000),
+    ("EncDiff", "long", "rooms", "encdiff", 256_000),
+    ("a pull towards nothing", "long", "rooms", "pull_to_zero", 256_000),
+    ("β-VAE (β = 4)", "long", "rooms", "beta_vae", 256_000),
+    ("**closed loop, the VAE leads**", "led", "kuka", "closed_led_go", 512_000),
+    ("a pull towards nothing", "long", "kuka", "pull_to_zero", 256_000),
+    ("EncDiff", "long", "kuka", "encdiff", 256_000),
+)
+SHORT_SHOWN = ("FactorVAE", "DCI-D", "DCI-I", "MIG")
 HEAD = ["method", "code", "VAE alone", "decoder", "n", *SHOWN, "suite"]
 TEXT = f"""# All methods, by the images they were shown
 
@@ -38,6 +54,7 @@ Shapes3D or MPI3D.
 
 def main() -> None:
     write_text(RESULTS / "comparison.md", page(RESULTS))
+    print("\n".join(short(RESULTS)))
 
 
 def page(results: Path) -> str:
@@ -48,6 +65,24 @@ def page(results: Path) -> str:
         own = [(s, g) for s, g in groups if (g.data, g.records[0]["resolution"]) == place]
         lines += [f"## {place[0]}, {place[1]} px", "", *markdown([HEAD, *rows(own)]), ""]
     return "\n".join(lines)
+
+
+def short(results: Path) -> list[str]:
+    """The short table as Markdown lines: means over seeds, with their standard deviation."""
+    table = [["data", "method", "VAE alone", "decoder", "n", *SHORT_SHOWN]]
+    for label, suite, data, method, images in SHORT:
+        (group,) = [
+            group
+            for group in finished(suite, results)
+            if (group.data, group.method, group.images) == (data, method, images)
+        ]
+        scores = dict(zip(SHOWN, entries(group, group.codes()[0]), strict=True))
+        place = f"{data}, {group.records[0]['resolution']} px"
+        table.append(
+            [place, label, *map(number, shown(group)), str(len(group.records))]
+            + [scores[head][1].partition(" [")[0] for head in SHORT_SHOWN]
+        )
+    return markdown(table)
 
 
 def finished(name: str, results: Path) -> list[Group]:

@@ -65,3 +65,10 @@ def test_other_settings_are_another_row(comparison: ModuleType, results: Path) -
 
 def test_the_committed_page_is_of_the_committed_results(comparison: ModuleType) -> None:
     assert (ROOT / "results" / "comparison.md").read_text() == comparison.page(ROOT / "results")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks.md"])
+def test_pages_show_the_short_table_as_it_is(comparison: ModuleType, page: str) -> None:
+    table = "\n".join(comparison.short(ROOT / "results"))
+    assert table.count("\n") == len(comparison.SHORT) + 1
+    assert table in (ROOT / page).read_text("utf-8")
