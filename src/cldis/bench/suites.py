@@ -320,13 +320,22 @@ SUITES = {
                     *("loop.arm=closed", "loop.lead=0", "model.gaussian=true"),
                 ),
                 "closed_led_go": LED64,
+                "closed_led_early": (
+                    *(*LED64, "loop.lead=96000", "distillation.release=144000"),
+                    "feedback.rate=0.1",
+                ),
                 "encdiff": (*BEFORE64, *BASELINES["encdiff"], "training.batch=32"),
             },
             data={"rooms": 64},
             seeds=FIVE,
             images=(256_000,),
             standard=True,
-            pairs=(("closed_led_go", "closed"), ("closed_led_go", "encdiff")),
+            pairs=(
+                ("closed_led_go", "closed"),
+                ("closed_led_go", "encdiff"),
+                ("closed_led_early", "closed_led_go"),
+                ("closed_led_early", "encdiff"),
+            ),
         ),
         Suite(
             "gpu_rooms",
