@@ -212,6 +212,24 @@ SUITES = {
             ),
         ),
         Suite(
+            "peers",
+            "the other methods at the images of the study",
+            recipe="study32",
+            methods={
+                **{
+                    name: overrides
+                    for name, overrides in BASELINES.items()
+                    if name not in ("encdiff", "beta_vae")  # in `ablation`, with the same scores
+                },
+                **UNTRAINED,
+            },
+            data=ROOMS_AND_KUKA,
+            seeds=FIVE,
+            images=(32_000,),
+            shares=(Fraction(1),),
+            standard=True,
+        ),
+        Suite(
             "ablation",
             "how the co-pilot pulls: kind of distillation, conditioning, teacher and release",
             recipe="study32",
