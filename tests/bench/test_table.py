@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from PIL import Image
 from scipy import stats
 
 from bench.grid import SMALL, made_up, measured, write_made_up
-from cldis.bench.plots import picture
+from cldis.bench.plots import ends, picture, write_plots
 from cldis.bench.statistics import Summary
 from cldis.bench.suites import SUITES, Cell
 from cldis.bench.table import COLUMNS, entry, read_results
@@ -145,12 +147,22 @@ def test_the_columns_are_what_the_metrics_give() -> None:
         assert 0 <= column.of(found) <= 1
 
 
-def test_the_picture_shows_something(results: Path) -> None:
+@pytest.mark.parametrize(("draw", "height"), [(picture, 500), (ends, 150)])
+def test_the_picture_shows_something(
+    results: Path, draw: Callable[..., bytes], height: int
+) -> None:
     groups, _ = read_results(SMALL, results)
-    image = Image.open(io.BytesIO(picture(SMALL, groups))).convert("RGB")
-    assert image.width > 800 and image.height > 500
+    image = Image.open(io.BytesIO(draw(SMALL, groups))).convert("RGB")
+    assert image.width > 800 and image.height > height
     colours = {colour for _, colour in image.getcolors(1 << 24) or []}
     assert {(0, 114, 178), (213, 94, 0)} <= colours
+
+
+def test_a_suite_that_scores_the_end_only_has_no_curves(results: Path) -> None:
+    groups, _ = read_results(SMALL, results)
+    once = replace(SMALL, shares=(Fraction(1),))
+    (path,) = write_plots(once, groups, results)
+    assert path.read_bytes() == ends(once, groups) != picture(once, groups)
 
 
 def test_entries() -> None:

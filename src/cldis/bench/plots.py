@@ -1,4 +1,4 @@
-"""Pictures of a suite: score against images seen and against training time."""
+"""Pictures of a suite: score against images seen and against training time, or at the end."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ MARKERS = "osD^vPX*<>"
 
 
 def write_plots(suite: Suite, groups: Sequence[Group], results: Path) -> list[Path]:
-    """One picture per data set, results/SUITE-DATA.png, of the curves of the largest budget."""
+    """One picture per data set, results/SUITE-DATA.png, of the largest budget.
+
+    Curves, or a line per method where a suite scores the end of training only.
+    """
+    draw = picture if len(suite.shares) > 1 else ends
     written = []
     for data in dict.fromkeys(group.data for group in groups):
         own = [group for group in groups if group.data == data]
         largest = max(group.images for group in own)
         path = results / f"{suite.name}-{data}.png"
-        write_bytes(path, picture(suite, [group for group in own if group.images == largest]))
+        write_bytes(path, draw(suite, [group for group in own if group.images == largest]))
         written.append(path)
     return written
 
@@ -50,20 +54,58 @@ def picture(suite: Suite, groups: Sequence[Group]) -> bytes:
             place = order.index(group.method) if group.method in order else len(order)
             _draw(row, group, column, place)
         row[0].set_ylabel(column.head)
-        row[0].set_ylim(0, min(1.0, row[0].get_ylim()[1]))
+        row[0].set_ylim(0, min(1.02, row[0].get_ylim()[1]))
         for ax in row:
             ax.grid(alpha=0.3)
     axes[-1][0].set_xlabel("images seen")
     axes[-1][1].set_xlabel("training time (minutes), mean over seeds")
     axes[-1][0].xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    figure.suptitle(_title(suite, groups))
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    return _png(figure)
+
+
+def ends(suite: Suite, groups: Sequence[Group]) -> bytes:
+    """PNG: a row per method and code, each seed a ring, its mean a dot on the 95 % interval."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from cldis.bench.table import COLUMNS, DCI
+
+    rows = [(group, code) for group in groups for code in group.codes()]
+    figure = Figure(figsize=(11, 1.2 + 0.27 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 2, sharey=True)
+    for ax, column in zip(axes, (DCI, COLUMNS[0]), strict=True):
+        for y, (group, code) in enumerate(rows):
+            values = [*group.values(code, "fast", column).values()]
+            found, colour = summary(values), COLOURS[code == "z_disen"]
+            half = found.half or 0.0
+            ax.plot(
+                [max(0.0, found.mean - half), min(1.0, found.mean + half)], [y, y], color="0.75"
+            )
+            ax.plot(values, [y] * len(values), "o", markersize=4, mfc="none", color=colour)
+            ax.plot(found.mean, y, "o", markersize=6, color=colour)
+        ax.set_xlabel(column.head)
+        ax.set_xlim(0, 1)
+        ax.grid(alpha=0.3, axis="x")
+    axes[0].set_yticks(range(len(rows)), [f"{group.method} {code}" for group, code in rows])
+    axes[0].invert_yaxis()
+    figure.suptitle(_title(suite, groups))
+    return _png(figure)
+
+
+def _title(suite: Suite, groups: Sequence[Group]) -> str:
     group = groups[0]
     seeds = max(len(group.records) for group in groups)
-    figure.suptitle(
+    return (
         f"{suite.name} on {group.data}, {group.records[0]['resolution']} px, "
         f"{group.images:,} images, {seeds} seed{'s' * (seeds != 1)} (setting fast)"
     )
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right upper", frameon=False)
+
+
+def _png(figure: Any) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
