@@ -15,7 +15,7 @@ from typing import Any
 
 from cldis.bench.record import record_settings
 from cldis.bench.statistics import summary
-from cldis.bench.suites import SUITES
+from cldis.bench.suites import CONTROLS, SUITES
 from cldis.bench.table import COLUMNS, Group, entry, markdown, read_results
 from cldis.config import Config
 from cldis.io import write_text
@@ -33,9 +33,11 @@ SHORT = (
     ("EncDiff", "long", "rooms", "encdiff", 256_000),
     ("a pull towards nothing", "long", "rooms", "pull_to_zero", 256_000),
     ("β-VAE (β = 4)", "long", "rooms", "beta_vae", 256_000),
+    ("PCA of the pixels", "peers", "rooms", "pca", 32_000),
     ("**closed loop, the VAE leads**", "led", "kuka", "closed_led_go", 512_000),
     ("a pull towards nothing", "long", "kuka", "pull_to_zero", 256_000),
     ("EncDiff", "long", "kuka", "encdiff", 256_000),
+    ("PCA of the pixels", "peers", "kuka", "pca", 32_000),
 )
 SHORT_SHOWN = ("FactorVAE", "DCI-D", "DCI-I", "MIG")
 HEAD = ["method", "code", "VAE alone", "decoder", "n", *SHOWN, "suite"]
@@ -133,6 +135,8 @@ def merged(groups: Iterable[tuple[str, Group]]) -> list[tuple[str, Group]]:
 
 def shown(group: Group) -> tuple[int, int]:
     """Images that trained the VAE alone, and images that trained the diffusion branch."""
+    if group.method in CONTROLS:
+        return 0, 0
     loop = Config.from_dict(group.records[0]["config"]).loop
     alone = group.images if loop.arm == "vae" else loop.lead
     return alone, group.images - alone
