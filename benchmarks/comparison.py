@@ -15,7 +15,8 @@ from typing import Any
 
 from cldis.bench.record import record_settings
 from cldis.bench.statistics import summary
-from cldis.bench.suites import CONTROLS, SUITES
+from cldis.bench.suite import CONTROLS
+from cldis.bench.suites import SUITES
 from cldis.bench.table import COLUMNS, Group, entry, markdown, read_results
 from cldis.config import Config
 from cldis.io import write_text

@@ -11,7 +11,7 @@ import numpy as np
 
 from cldis.bench import score
 from cldis.bench.record import FORMAT, path_of, write_record
-from cldis.bench.suites import Cell, Suite
+from cldis.bench.suite import Cell, Suite
 from training.harness import TINY
 
 SETTINGS = tuple(item for item in TINY if not item.startswith("training.checkpoint"))

@@ -10,7 +10,8 @@ from types import ModuleType
 import pytest
 
 from bench.grid import SMALL, measured, write_made_up
-from cldis.bench.suites import SUITES, Cell
+from cldis.bench.suite import Cell
+from cldis.bench.suites import SUITES
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cldis.bench.record import read_record
-from cldis.bench.suites import SUITES, Suite
+from cldis.bench.suite import Suite
+from cldis.bench.suites import SUITES
 from cldis.cli import main
 
 

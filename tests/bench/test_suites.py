@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bench.grid import NAMES, SMALL
 from cldis.baselines.controls import CONTROLS as BUILT
-from cldis.bench.suites import CONTROLS, SUITES, Suite
+from cldis.bench.suite import CONTROLS, Suite
+from cldis.bench.suites import SUITES
 
 
 def test_the_queue_goes_seed_by_seed() -> None:

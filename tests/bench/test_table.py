@@ -17,7 +17,8 @@ from scipy import stats
 from bench.grid import SMALL, made_up, measured, write_made_up
 from cldis.bench.plots import ends, picture, write_plots
 from cldis.bench.statistics import Summary
-from cldis.bench.suites import SUITES, Cell
+from cldis.bench.suite import Cell
+from cldis.bench.suites import SUITES
 from cldis.bench.table import COLUMNS, entry, read_results
 from cldis.cli import main
 from cldis.metrics.suite import evaluate

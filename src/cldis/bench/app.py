@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cldis.bench.queue import Queue, Session, say
-from cldis.bench.suites import Suite
+from cldis.bench.suite import Suite
 
 
 def list_cells(queue: Queue) -> str:

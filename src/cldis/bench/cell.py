@@ -16,7 +16,7 @@ import torch
 
 from cldis.bench import score
 from cldis.bench.record import FORMAT, differences, settings
-from cldis.bench.suites import CONTROLS, Cell, Suite
+from cldis.bench.suite import CONTROLS, Cell, Suite
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.data.source import ImageSource

@@ -11,7 +11,7 @@ from cldis.bench.statistics import summary
 from cldis.io import write_bytes
 
 if TYPE_CHECKING:
-    from cldis.bench.suites import Suite
+    from cldis.bench.suite import Suite
     from cldis.bench.table import Column, Group
 
 # Okabe and Ito's palette, distinct under every common colour blindness. Dashes and markers tell

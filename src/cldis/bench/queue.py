@@ -25,7 +25,7 @@ from cldis.bench.record import (
     settings,
     write_record,
 )
-from cldis.bench.suites import Cell, Suite
+from cldis.bench.suite import Cell, Suite
 from cldis.training.checkpoint import checkpoints
 
 State = Literal["done", "running", "open", "damaged", "differs"]

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cldis.bench.suites import Cell
+from cldis.bench.suite import Cell
 from cldis.config import Config
 from cldis.io import read_json, write_json
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cldis import baselines
 from cldis.baselines.controls import CONTROLS
-from cldis.bench.suites import POOL_SEED
+from cldis.bench.suite import POOL_SEED
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.images import from_uint8, to_model

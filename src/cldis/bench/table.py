@@ -9,7 +9,7 @@ from typing import Any
 
 from cldis.bench.record import Damaged, differences, read_record, record_settings
 from cldis.bench.statistics import Summary, reached, summary
-from cldis.bench.suites import Suite
+from cldis.bench.suite import Suite
 
 GOAL = 0.6  # of DCI disentanglement, for "images needed to reach it"
 CODES = ("z_sem", "z_disen")

@@ -1,0 +1,121 @@
+"""What a suite of the bench is: a grid of cells, and how they are scored."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from cldis.config import Config
+from cldis.training.recipes import recipe_config, stretched
+
+EIGHTHS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1))
+POOL_SEED = 0  # of the draw of images that are scored
+CONTROLS = ("pca", "random_encoder")  # labels of what is not trained
+
+Overrides = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A grid, and how its cells are scored. Everything here but `purpose` is part of the result."""
+
+    name: str
+    purpose: str
+    recipe: str
+    methods: Mapping[str, Overrides]  # label -> settings on top of the recipe
+    data: Mapping[str, int]  # name for open_data -> resolution
+    seeds: tuple[int, ...]
+    images: tuple[int, ...]  # budgets
+    shares: tuple[Fraction, ...] = EIGHTHS  # of a budget, at which the codes are scored
+    pool: int = 12_000  # images that are encoded for a score
+    stretch: bool = False  # the stages of the recipe keep their share of the budget
+    standard: bool = False  # at the last point also the field's protocol, 12 s a code
+    pairs: tuple[tuple[str, str], ...] = field(default=())  # differences that the table shows
+
+    def __post_init__(self) -> None:
+        assert self.shares and self.shares[-1] == 1 and list(self.shares) == sorted(self.shares)
+        for label in (*self.methods, *self.data):
+            assert label.replace("_", "").isalnum(), f"{label} must do for a file name"
+        assert all(name in self.methods for pair in self.pairs for name in pair)
+
+    def config(self, cell: Cell) -> Config:
+        """The whole configuration of a cell.
+
+        Checkpoints fall on the points of `shares` (see `points`) and all are kept.
+        """
+        recipe = recipe_config(self.recipe)
+        if self.stretch:
+            recipe = stretched(recipe, cell.images)
+        base = recipe.with_overrides(
+            [
+                f"model.resolution={self.data[cell.data]}",
+                f"training.images={cell.images}",
+                *self.methods[cell.method],
+            ]
+        )
+        every = self.every(cell.images)
+        return base.with_overrides(
+            [
+                f"training.seed={cell.seed}",
+                f"training.checkpoint_every={every}",
+                f"training.log_every={min(base.training.log_every, every)}",
+                f"training.sample_every={cell.images}",
+                "training.keep=1000",
+            ]
+        )
+
+    def scoring(self) -> dict[str, int]:
+        """How codes are scored, as part of a result."""
+        return {"pool": self.pool, "pool_seed": POOL_SEED}
+
+    def parts(self) -> int:
+        """Equal parts of a budget such that every share is a whole number of them."""
+        return math.lcm(*(share.denominator for share in self.shares))
+
+    def every(self, images: int) -> int:
+        """Images between checkpoints."""
+        return math.ceil(images / self.parts())
+
+    def points(self, images: int, batch: int) -> list[int]:
+        """Images seen at each score: where the engine's checkpoints for `shares` fall."""
+        end = math.ceil(images / batch) * batch
+        marks = [int(share * self.parts()) * self.every(images) for share in self.shares[:-1]]
+        return sorted({min(math.ceil(mark / batch) * batch, end) for mark in marks} | {end})
+
+    def cells(self) -> list[Cell]:
+        """In the order of work: all methods of the first seed first, small budgets first."""
+        return [
+            Cell(self.name, method, data, images, seed)
+            for seed in self.seeds
+            for images in sorted(self.images)
+            for data in self.data
+            for method in self.methods
+        ]
+
+    def with_budget(self, images: int) -> Suite:
+        """The same grid with one other budget.
+
+        Raises:
+            ValueError: no positive number of images.
+        """
+        if images < 1:
+            raise ValueError(f"--images {images} must be at least 1, the images each run sees")
+        return replace(self, images=(images,))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its scores."""
+
+    suite: str
+    method: str
+    data: str
+    images: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Also the stem of the result file and the name of the run folder."""
+        return f"{self.method}-{self.data}-{self.images}-s{self.seed}"
