@@ -73,12 +73,13 @@ def page(results: Path) -> str:
 def short(results: Path) -> list[str]:
     """The short table as Markdown lines: means over seeds, with their standard deviation."""
     table = [["data", "method", "VAE alone", "decoder", "n", *SHORT_SHOWN]]
+    groups = {
+        (suite, group.data, group.method, group.images): group
+        for suite in dict.fromkeys(row[1] for row in SHORT)
+        for group in finished(suite, results)
+    }
     for label, suite, data, method, images in SHORT:
-        (group,) = [
-            group
-            for group in finished(suite, results)
-            if (group.data, group.method, group.images) == (data, method, images)
-        ]
+        group = groups[suite, data, method, images]
         scores = dict(zip(SHOWN, entries(group, group.codes()[0]), strict=True))
         place = f"{data}, {group.records[0]['resolution']} px"
         table.append(
@@ -90,12 +91,12 @@ def short(results: Path) -> list[str]:
 
 def finished(name: str, results: Path) -> list[Group]:
     """The groups of a suite that have scores in the field's protocol."""
-    if not any((results / name).glob("*.json")):
+    if not SUITES[name].standard or not any((results / name).glob("*.json")):
         return []
     groups, damaged = read_results(SUITES[name], results)
     if damaged:
         raise SystemExit(f"damaged results: {'; '.join(damaged)}")
-    return [group for group in groups if SUITES[name].standard]
+    return groups
 
 
 def rows(groups: Iterable[tuple[str, Group]]) -> list[list[str]]:

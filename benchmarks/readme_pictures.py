@@ -34,7 +34,7 @@ Row = tuple[str, Tensor]  # caption, and the change of z [d] of one standard dev
 
 def best_tracked(run: RunFolder, model: Model) -> list[Row]:
     """Directions by content-tracking score, the best first."""
-    directions = directions_or_units(run, model)
+    directions = directions_or_units(run, model.units)
     scores = tracked(run, directions).scores
     if scores is None:
         raise SystemExit(

@@ -117,14 +117,10 @@ def test_a_run_without_directions(tmp_path: Path) -> None:
     assert not has_directions(tmp_path)
     with pytest.raises(ValueError, match="run `cldis navigate"):
         load_directions(tmp_path)
-
-    class FourUnits:
-        units = 4
-
-    assert directions_or_units(tmp_path, FourUnits()).origin == "identity"  # type: ignore[arg-type]
+    assert directions_or_units(tmp_path, 4).origin == "identity"
     save_directions(tmp_path, Directions.identity(3))
     with pytest.raises(ValueError, match="3 units, the model has 4"):
-        directions_or_units(tmp_path, FourUnits())  # type: ignore[arg-type]
+        directions_or_units(tmp_path, 4)
 
 
 def test_damaged_files_are_told(tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from cldis.apps.track import FORMAT, IMAGES, track_to_folder
 from cldis.apps.track_maps import tracked
 from cldis.io import write_json
-from cldis.navigation.directions import Directions
-from cldis.navigation.store import has_directions, load_directions
+from cldis.navigation.store import directions_or_units
 from cldis.training.run import RunFolder
 
 COLUMNS = ("score", "consistency", "separation", "monotonicity", "smoothness", "control")
@@ -66,9 +65,8 @@ def kept(path: str | Path) -> dict[str, Any] | None:
     from cldis.apps.track import SHIFTS, STEPS
 
     run = RunFolder.open(path)
-    checkpoint, units = run.latest(), run.config.model.units
-    directions = load_directions(run) if has_directions(run) else Directions.identity(units)
-    found = tracked(run, directions).scores
+    checkpoint = run.latest()
+    found = tracked(run, directions_or_units(run, run.config.model.units)).scores
     if checkpoint is None or found is None or found.get("format") != FORMAT:
         return None
     usual = {"shifts": list(SHIFTS), "steps": STEPS, "estimator": "farneback", "seed": 0}

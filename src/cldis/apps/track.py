@@ -112,7 +112,7 @@ def track(
     else:
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
         model = load(folder.path)
-        directions = directions or directions_or_units(folder, model)
+        directions = directions or directions_or_units(folder, model.units)
         source = source or open_data(folder.about["data"]["source"], model.resolution)
     if directions.units != model.units:
         raise ValueError(

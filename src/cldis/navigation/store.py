@@ -14,7 +14,6 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from cldis.io import write_bytes, write_json
-from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.training.run import RunFolder
 
@@ -76,19 +75,19 @@ def read_about(run: RunFolder | str | Path) -> dict[str, Any]:
     return about
 
 
-def directions_or_units(run: RunFolder | str | Path, model: Model) -> Directions:
+def directions_or_units(run: RunFolder | str | Path, units: int) -> Directions:
     """The stored directions, else each raw unit as one.
 
     Raises:
         ValueError: the stored ones are damaged, or belong to another number of units.
     """
     if not has_directions(run):
-        return Directions.identity(model.units)
+        return Directions.identity(units)
     found = load_directions(run)
-    if found.units != model.units:
+    if found.units != units:
         raise ValueError(
             f"{folder_of(run)} holds directions of {found.units} units, the model has "
-            f"{model.units}; run `cldis navigate` again"
+            f"{units}; run `cldis navigate` again"
         )
     return found
 

@@ -65,7 +65,7 @@ class Studio:
         self.run, self.model = run, model
         self.steps = min(STEPS, run.config.diffusion.steps)
         self.quick_steps = min(PREVIEW_STEPS, self.steps)
-        self.directions = directions_or_units(run, model)
+        self.directions = directions_or_units(run, model.units)
         self.lock = threading.Lock()
         self._collection: Collection | None = None
         self._begins: dict[int, Begin] = {}
@@ -108,7 +108,7 @@ class Studio:
     def refresh(self) -> None:
         """Take over names that were given elsewhere, as long as the directions are the same."""
         try:
-            found = directions_or_units(self.run, self.model)
+            found = directions_or_units(self.run, self.model.units)
         except ValueError:
             return
         with self.lock:

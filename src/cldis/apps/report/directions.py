@@ -87,7 +87,7 @@ def known(run: RunFolder, model: Model) -> Known:
     found, measured = Known(), Tracked()
     try:
         if has_directions(run):
-            found.directions = directions_or_units(run, model)
+            found.directions = directions_or_units(run, model.units)
             found.about = read_about(run)
         directions = found.directions or Directions.identity(model.units)
         measured = tracked(run, directions)
