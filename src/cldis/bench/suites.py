@@ -227,7 +227,7 @@ SUITES = {
                 ),
                 "encdiff": (*BEFORE64, *BASELINES["encdiff"], "training.batch=32"),
             },
-            data={"rooms": 64},
+            data={"rooms": 64, "kuka": 64},
             seeds=FIVE,
             images=(256_000,),
             standard=True,
