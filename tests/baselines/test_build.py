@@ -12,7 +12,7 @@ from cldis.baselines import METHODS, build
 from cldis.config import BASELINES, BaselineConfig, Config
 from cldis.loop.closed_loop import ClosedLoop, Draws
 from cldis.loop.feedback import Linear, build_feedback
-from loop.small import perturbed, pictures, small_config
+from loop.small import both, perturbed, pictures, small_config
 
 NAMES = [name for name in METHODS if name != "none"]
 VAES = ["beta_vae", "anneal_vae", "factor_vae", "beta_tcvae", "dip_vae"]
@@ -104,7 +104,7 @@ def test_every_parameter_learns(method: str, precision: str) -> None:
     made = small(method, "diffusion.condition_dropout=0.5")
     feedback = build_feedback(made.config.feedback, made.config.loop.arm, made.process)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-        out = made(pictures(6), draws(made, 6), 0.3, feedback)
+        out = made(pictures(6), draws(made, 6), both(made, 0.3), feedback)
     assert out.loss.shape == () and out.loss.dtype == torch.float32
     assert bool(torch.isfinite(out.loss))
     for name, value in out.terms.items():
@@ -118,7 +118,7 @@ def test_every_parameter_learns(method: str, precision: str) -> None:
 def test_one_image_is_a_batch(method: str) -> None:
     made = small(method)
     feedback = build_feedback(made.config.feedback, made.config.loop.arm, made.process)
-    assert bool(torch.isfinite(made(pictures(1), draws(made, 1), 0.0, feedback).loss))
+    assert bool(torch.isfinite(made(pictures(1), draws(made, 1), both(made), feedback).loss))
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
@@ -130,5 +130,5 @@ def test_diffusion_baselines_predict_what_the_settings_say(method: str, predicti
     drawn = draws(made, 6)
     drawn.t.fill_(999)
     drawn.drop.fill_(False)
-    out = made(pictures(6), drawn, 0.0, feedback)
+    out = made(pictures(6), drawn, both(made), feedback)
     assert 0 < float(out.loss.detach()) < 100

@@ -19,7 +19,7 @@ from cldis.baselines.factor_vae import discriminator, shuffled
 from cldis.loop.closed_loop import ClosedLoop, Draws, StepOutput
 from cldis.loop.feedback import build_feedback
 from cldis.models.gaussian import Gaussian
-from loop.small import perturbed, pictures, small_config
+from loop.small import both, perturbed, pictures, small_config
 
 shapes = {"n": st.integers(1, 12), "d": st.integers(1, 6), "seed": st.integers(0, 2**31)}
 
@@ -31,7 +31,7 @@ def _step(method: str, *overrides: str, capacity: float = 0.0) -> tuple[ClosedLo
     drawn = Draws.draw(made.config, 6, torch.Generator().manual_seed(0))
     feedback = build_feedback(made.config.feedback, made.config.loop.arm, made.process)
     feedback.capacity = capacity
-    return made, made(pictures(6), drawn, 0.3, feedback)
+    return made, made(pictures(6), drawn, both(made, 0.3), feedback)
 
 
 def _gradients(made: ClosedLoop, loss: Tensor) -> dict[str, Tensor]:

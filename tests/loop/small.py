@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cldis.config import Config
 from cldis.loop.closed_loop import ClosedLoop
+from cldis.loop.stage import Stage
 
 SMALL = (
     "model.resolution=16",
@@ -47,3 +48,8 @@ def pictures(n: int, side: int = 16, seed: int = 0) -> Tensor:
     coarse = torch.randn(n, 3, 4, 4, generator=generator)
     smooth = nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
     return smooth.clamp(-1, 1)
+
+
+def both(loop: ClosedLoop, weight: float = 0.0) -> Stage:
+    """The stage in which every branch of an arm learns."""
+    return Stage(vae=loop.vae is not None, diffusion=loop.denoiser is not None, weight=weight)

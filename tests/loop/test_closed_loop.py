@@ -13,7 +13,7 @@ from torch import Tensor
 from cldis.loop.closed_loop import ClosedLoop, Draws, StepOutput
 from cldis.loop.feedback import Feedback, build_feedback
 from cldis.models.gaussian import kl_to_standard
-from loop.small import pictures, small_config, small_loop
+from loop.small import both, pictures, small_config, small_loop
 
 ARMS = ("vae", "diffae", "open", "closed")
 BRANCHES = {
@@ -46,7 +46,7 @@ def _gradients(loop: ClosedLoop, loss: Tensor) -> dict[str, dict[str, Tensor | N
 
 def _step(loop: ClosedLoop, weight: float = 0.0, capacity: float = 0.0) -> StepOutput:
     x = pictures(4)
-    return loop(x, _draws(loop, 4), weight, _feedback(loop, capacity))
+    return loop(x, _draws(loop, 4), both(loop, weight), _feedback(loop, capacity))
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -153,7 +153,7 @@ def test_each_branch_learns_from_its_own_loss_alone() -> None:
     assert all(g is not None for g in found["vae"].values())
 
     out = StepOutput(loss=x.new_zeros(()))
-    loop.diffusion_step(x, draws, _feedback(loop), out)
+    loop.diffusion_step(x, draws, out)
     found = _gradients(loop, out.loss)
     assert all(g is None for g in found["vae"].values())
     assert all(g is not None for g in found["diffusion"].values())
@@ -195,9 +195,9 @@ def test_the_arm_vae_gives_the_feedback_nothing() -> None:
 @pytest.mark.parametrize("arm", ARMS)
 def test_the_same_draws_give_the_same_loss_and_other_draws_another(arm: str) -> None:
     loop = small_loop(f"loop.arm={arm}")
-    x, feedback = pictures(4), _feedback(loop)
+    x, stage, feedback = pictures(4), both(loop, 0.1), _feedback(loop)
     with torch.no_grad():
-        losses = [float(loop(x, _draws(loop, 4, seed), 0.1, feedback).loss) for seed in (0, 0, 1)]
+        losses = [float(loop(x, _draws(loop, 4, seed), stage, feedback).loss) for seed in (0, 0, 1)]
     assert losses[0] == losses[1] != losses[2]
 
 
@@ -213,10 +213,10 @@ def test_rows_of_the_draws_are_rows(n: int, cut: int, seed: int) -> None:
 
 def test_the_parts_of_a_batch_have_its_mean_loss() -> None:
     loop = small_loop("loop.arm=diffae")
-    x, draws, feedback = pictures(6), _draws(loop, 6), _feedback(loop)
+    x, draws, stage, feedback = pictures(6), _draws(loop, 6), both(loop), _feedback(loop)
     with torch.no_grad():
-        whole = loop(x, draws, 0.0, feedback).loss
-        parts = [loop(x[i : i + 2], draws.rows(i, i + 2), 0.0, feedback).loss for i in (0, 2, 4)]
+        whole = loop(x, draws, stage, feedback).loss
+        parts = [loop(x[i : i + 2], draws.rows(i, i + 2), stage, feedback).loss for i in (0, 2, 4)]
     torch.testing.assert_close(torch.stack(parts).mean(), whole)
 
 
@@ -240,14 +240,14 @@ def test_without_condition_dropout_nothing_is_hidden() -> None:
 
 def test_a_hidden_code_has_no_say() -> None:
     loop = small_loop("loop.arm=diffae", scale=0.1)
-    x, feedback = pictures(4), _feedback(loop)
+    x, stage, feedback = pictures(4), both(loop), _feedback(loop)
     draws = _draws(loop, 4)
     everything = {**vars(draws), "drop": torch.ones(4, dtype=torch.bool)}
     other = {**everything, "z_noise": draws.z_noise + 3}
     shown = {**other, "drop": torch.zeros(4, dtype=torch.bool)}
     with torch.no_grad():
         hidden, moved, seen, base = (
-            float(loop(x, Draws(**values), 0.0, feedback).loss)
+            float(loop(x, Draws(**values), stage, feedback).loss)
             for values in (everything, other, shown, {**shown, "z_noise": draws.z_noise})
         )
     assert hidden == moved and seen != base
@@ -260,18 +260,18 @@ def test_a_hidden_code_has_no_say() -> None:
 def test_one_image_is_learnt_in_a_hundred_steps(arm: str) -> None:
     loop = small_loop(f"loop.arm={arm}", "vae.beta=1", "diffusion.condition_dropout=0", scale=0.0)
     x = pictures(1).sign().expand(4, -1, -1, -1)
-    feedback = _feedback(loop)
+    stage, feedback = both(loop, 1e-2), _feedback(loop)
     held_out = _draws(loop, 4, seed=12345)
 
     def terms() -> dict[str, float]:
         with torch.no_grad():
-            out = loop(x, held_out, 1e-2, feedback)
+            out = loop(x, held_out, stage, feedback)
         return {"loss": float(out.loss), **{name: float(v) for name, v in out.terms.items()}}
 
     before = terms()
     optimizer = torch.optim.Adam(loop.parameters(), lr=3e-3)
     for step in range(100):
-        loss = loop(x, _draws(loop, 4, step), 1e-2, feedback).loss
+        loss = loop(x, _draws(loop, 4, step), stage, feedback).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""L_dt: its three kinds, its direction, its schedule."""
+"""L_dt: its kinds and its direction."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributions import Categorical, Normal, kl_divergence
 
-from cldis.config import DistillationConfig
-from cldis.loop.distillation import distillation_loss, distillation_weight
+from cldis.loop.distillation import distillation_loss
 from cldis.models.gaussian import Gaussian
 
 KINDS = ("kl", "softmax_kl", "mse")
@@ -104,28 +103,3 @@ def test_descent_reaches_the_teacher(kind: str) -> None:
         distillation_loss(kind, teacher, Gaussian(mean, log_variance)).sum().backward()
         optimizer.step()
     assert distillation_loss(kind, teacher, Gaussian(mean, log_variance)).max() < 1e-3
-
-
-@given(
-    weight=st.floats(0, 10),
-    warmup=st.integers(0, 1000),
-    lead=st.integers(0, 1000),
-    span=st.integers(1, 1000),
-    images=st.integers(0, 3000),
-)
-def test_the_weight_waits_holds_and_lets_go(
-    weight: float, warmup: int, lead: int, span: int, images: int
-) -> None:
-    start = max(warmup, lead)
-    holds = DistillationConfig(weight=weight, warmup=warmup)
-    assert distillation_weight(holds, lead, images) == (weight if images >= start else 0)
-
-    config = DistillationConfig(weight=weight, warmup=warmup, release=start + span)
-    found = distillation_weight(config, lead, images)
-    assert 0 <= found <= weight
-    if images < start or images >= start + span:
-        assert found == 0
-    else:
-        assert found == pytest.approx(weight * (1 - (images - start) / span))
-        assert distillation_weight(config, lead, images + 1) <= found
-    assert distillation_weight(config, lead, start) == weight

@@ -10,6 +10,7 @@ from torch.func import functional_call
 from cldis.config import Config
 from cldis.loop.closed_loop import ClosedLoop, Draws, StepOutput
 from cldis.loop.feedback import Feedback
+from cldis.loop.stage import Stage
 
 USUAL_WEIGHT = 0.05
 
@@ -35,7 +36,7 @@ class DisDiff(ClosedLoop):
         chosen = config.baseline.weight
         self.weight = USUAL_WEIGHT if chosen is None else chosen
 
-    def forward(self, x: Tensor, draws: Draws, weight: float, feedback: Feedback) -> StepOutput:
+    def forward(self, x: Tensor, draws: Draws, stage: Stage, feedback: Feedback) -> StepOutput:
         """One micro-batch: x [n, 3, H, W] in [-1, 1]; nothing is distilled."""
         assert self.semantic is not None and self.denoiser is not None
         z = self.semantic(x).mean

@@ -16,6 +16,7 @@ from torch import Tensor
 from cldis.config import Config
 from cldis.loop.closed_loop import ClosedLoop, Draws, StepOutput
 from cldis.loop.feedback import Feedback
+from cldis.loop.stage import Stage
 from cldis.models.gaussian import Gaussian, kl_to_standard
 
 
@@ -43,7 +44,7 @@ class VAEBaseline(ClosedLoop):
         chosen = config.baseline.weight
         self.weight = self.usual_weight if chosen is None else chosen
 
-    def forward(self, x: Tensor, draws: Draws, weight: float, feedback: Feedback) -> StepOutput:
+    def forward(self, x: Tensor, draws: Draws, stage: Stage, feedback: Feedback) -> StepOutput:
         """One micro-batch: x [n, 3, H, W] in [-1, 1]; nothing is distilled."""
         assert self.vae is not None
         q = self.vae.encode(x)

@@ -17,6 +17,7 @@ from cldis.config import Config
 from cldis.diffusion.process import NoiseProcess
 from cldis.loop.distillation import distillation_loss
 from cldis.loop.feedback import Feedback, Observation
+from cldis.loop.stage import Stage
 from cldis.models import zoo
 from cldis.models.gaussian import Gaussian, kl_to_standard
 
@@ -87,19 +88,22 @@ class ClosedLoop(nn.Module):
             found["vae"] = list(self.vae.parameters())
         return found
 
-    def forward(self, x: Tensor, draws: Draws, weight: float, feedback: Feedback) -> StepOutput:
-        """One micro-batch: x [n, 3, H, W] in [-1, 1]; `weight` is lambda_dt, `feedback` holds C.
+    def forward(self, x: Tensor, draws: Draws, stage: Stage, feedback: Feedback) -> StepOutput:
+        """One micro-batch: x [n, 3, H, W] in [-1, 1]; `stage` holds lambda_dt, `feedback` C.
 
-        While the VAE leads (`loop.lead`), the diffusion branch gets no gradient.
+        A branch that does not learn in this stage gets no gradient.
         """
         out = StepOutput(loss=x.new_zeros(()))
-        q_disen = self.vae_step(x, draws, feedback.capacity, out) if self.vae else None
-        follows = self.denoiser is not None and not feedback.leading
-        q_sem = self.diffusion_step(x, draws, feedback, out) if follows else None
-        if q_disen is not None and q_sem is not None:
+        q_disen = self.vae_step(x, draws, feedback.capacity, out) if stage.vae else None
+        reverse = self.diffusion_step(x, draws, out) if stage.diffusion else None
+        if q_disen is not None and reverse is not None:
+            q_sem, seen = reverse
             l_dt = distillation_loss(self.config.distillation.kind, q_disen, q_sem).mean()
             out.terms["distillation"] = l_dt.detach()
-            out.loss = out.loss + weight * l_dt
+            out.loss = out.loss + stage.weight * l_dt
+            assert self.denoiser is not None
+            with torch.no_grad():
+                out.signal = feedback.observe(self.denoiser, seen)
         return out
 
     def vae_step(self, x: Tensor, draws: Draws, capacity: float, out: StepOutput) -> Gaussian:
@@ -113,9 +117,9 @@ class ClosedLoop(nn.Module):
         return q
 
     def diffusion_step(
-        self, x: Tensor, draws: Draws, feedback: Feedback, out: StepOutput
-    ) -> Gaussian:
-        """L_diff, and what the feedback sees of the reverse process."""
+        self, x: Tensor, draws: Draws, out: StepOutput
+    ) -> tuple[Gaussian, Observation]:
+        """L_diff. Returns q_sem(z|x) and what the feedback may see of the reverse process."""
         assert self.semantic is not None and self.denoiser is not None
         q = self.semantic(x)
         z = q.sample(draws.z_noise) if self.config.model.gaussian else q.mean
@@ -128,10 +132,8 @@ class ClosedLoop(nn.Module):
         l_diff = F.mse_loss(prediction.float(), self.process.target(x, draws.t, draws.noise))
         out.loss = out.loss + l_diff
         out.terms["diffusion"] = l_diff.detach()
-        with torch.no_grad():
-            x0_hat = self.process.to_x0(prediction.detach().float(), x_t, draws.t)
-            seen = Observation(
-                x, z.detach(), x_t, draws.t, x0_hat, draws.probe_noise, draws.probe_uniform
-            )
-            out.signal = feedback.observe(self.denoiser, seen)
-        return q
+        x0_hat = self.process.to_x0(prediction.detach().float(), x_t, draws.t)
+        seen = Observation(
+            x, z.detach(), x_t, draws.t, x0_hat, draws.probe_noise, draws.probe_uniform
+        )
+        return q, seen

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cldis.config import DistillationConfig
 from cldis.models.gaussian import Gaussian, kl
 
 
@@ -28,17 +27,3 @@ def distillation_loss(kind: str, teacher: Gaussian, student: Gaussian) -> Tensor
         return (log_p.exp() * (log_p - log_q)).sum(dim=1)
     assert kind == "mse", kind
     return ((teacher.mean - student.mean) ** 2).sum(dim=1)
-
-
-def distillation_weight(config: DistillationConfig, lead: int, images: int) -> float:
-    """lambda_dt after `images` images, of which `lead` trained the VAE alone.
-
-    0 in warm-up, then the weight, from there a linear release to 0.
-    """
-    start = max(config.warmup, lead)
-    if images < start:
-        return 0.0
-    if config.release:
-        span = max(1, config.release - start)
-        return config.weight * max(0.0, (config.release - images) / span)
-    return config.weight

@@ -23,8 +23,8 @@ from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.loop.closed_loop import ClosedLoop, Draws
-from cldis.loop.distillation import distillation_weight
 from cldis.loop.feedback import build_feedback
+from cldis.loop.stage import stage_at
 from cldis.training import checkpoint, health
 from cldis.training.log import MetricsLog
 from cldis.training.order import DataOrder, step_seed
@@ -147,8 +147,8 @@ class Trainer:
         generator = torch.Generator(device).manual_seed(seed)
         draws = Draws.draw(config, len(indices), generator)
         torch.manual_seed(seed + self.accelerator.process_index)  # dropout
-        weight = distillation_weight(config.distillation, config.loop.lead, self.images)
-        self.feedback.leading = self.images < config.loop.lead
+        stage = stage_at(config, self.images)
+        self.feedback.leading = not stage.diffusion
         self.set_learning_rate()
 
         sums: Tensor | None = None
@@ -159,7 +159,7 @@ class Trainer:
             rows = slice(start, start + self.rows)
             x = self.load(indices[rows])
             with self.accelerator.accumulate(self.model):
-                out = self.model(x, draws.rows(rows.start, rows.stop), weight, self.feedback)
+                out = self.model(x, draws.rows(rows.start, rows.stop), stage, self.feedback)
                 self.accelerator.backward(out.loss)
                 if self.accelerator.sync_gradients:
                     self.clip(out.terms)
@@ -172,13 +172,14 @@ class Trainer:
                 sums = out.signal if sums is None else sums + out.signal
         self.ema.update_parameters(self.raw)
         means, sums = self.reduce(terms, sums)
-        self.feedback.update(sums, self.images + config.training.batch, config.training.batch)
+        if stage.vae:
+            self.feedback.update(sums, self.images + config.training.batch, config.training.batch)
         if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
             raise Diverged(self.diverged_words())
-        if config.uses_capacity:
+        if config.uses_capacity and stage.vae:
             means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
         if config.baseline.method == "none":
-            means["lambda_dt"] = weight
+            means["lambda_dt"] = stage.weight
         return means
 
     def clip(self, terms: dict[str, Tensor]) -> None:

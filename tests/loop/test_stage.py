@@ -1,0 +1,124 @@
+"""The stages: the VAE leads alone while C rises evenly, both train, then the VAE rests."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cldis.config import DistillationConfig
+from cldis.loop.closed_loop import Draws
+from cldis.loop.feedback import build_feedback
+from cldis.loop.stage import Stage, distillation_weight, stage_at
+from loop.small import pictures, small_config, small_loop
+
+LED = ("loop.lead=64", "feedback.warmup=0", "feedback.rate=10")
+
+
+@pytest.mark.parametrize(
+    ("images", "branches"),
+    [
+        (0, {"vae"}),
+        (63, {"vae"}),
+        (64, {"vae", "diffusion"}),
+        (95, {"vae", "diffusion"}),
+        (96, {"diffusion"}),
+        (10_000, {"diffusion"}),
+    ],
+)
+def test_who_has_gradients_in_which_stage(images: int, branches: set[str]) -> None:
+    loop = small_loop(*LED, "distillation.warmup=0", "distillation.release=96")
+    feedback = build_feedback(loop.config.feedback, "closed", loop.process)
+    draws = Draws.draw(loop.config, 8, torch.Generator().manual_seed(0))
+    out = loop(pictures(8), draws, stage_at(loop.config, images), feedback)
+    out.loss.backward()
+    assert branches == {
+        name
+        for name, parameters in loop.branches().items()
+        if any(p.grad is not None for p in parameters)
+    }
+    both = branches == {"vae", "diffusion"}
+    assert (out.signal is not None) is both  # nobody listens while a branch is silent
+    assert ("distillation" in out.terms) is both
+
+
+@pytest.mark.parametrize(
+    ("settings", "vae", "diffusion"),
+    [
+        (("loop.arm=vae",), True, False),
+        (("loop.arm=diffae",), False, True),
+        (("loop.arm=open",), True, True),
+        (("baseline.method=beta_vae",), True, False),
+        (("baseline.method=encdiff",), False, True),
+    ],
+)
+@given(images=st.integers(0, 10**7))
+def test_without_a_lead_or_a_release_an_arm_stays_as_it_is(
+    settings: tuple[str, ...], vae: bool, diffusion: bool, images: int
+) -> None:
+    stage = stage_at(small_config(*settings), images)
+    assert (stage.vae, stage.diffusion) == (vae, diffusion)
+
+
+@pytest.mark.parametrize("settings", [("loop.arm=vae",), ("baseline.method=beta_vae",)])
+def test_a_vae_that_nobody_follows_never_rests(settings: tuple[str, ...]) -> None:
+    config = small_config(*settings, "distillation.warmup=0", "distillation.release=96")
+    assert stage_at(config, 96) == Stage(vae=True, diffusion=False)
+
+
+def test_capacity_rises_evenly_without_a_signal_and_then_hears_one() -> None:
+    config = small_config(*LED)
+    feedback = build_feedback(config.feedback, "closed", small_loop(*LED).process)
+    feedback.leading = True
+    for step in range(1, 5):
+        feedback.update(torch.zeros(1), 16 * step, 16)
+        assert feedback.capacity == pytest.approx(10 * 16 * step / 1000)
+    feedback.leading = False
+    silent = torch.zeros(2 * config.feedback.bins)  # the decoder draws nothing from z_sem
+    feedback.update(silent, 80, 16)
+    assert feedback.signal == 0.0
+    assert feedback.capacity == pytest.approx(10 * 16 * 3 / 1000)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (("loop.lead=64", "loop.arm=diffae"), "needs a VAE"),
+        (("loop.lead=64", "loop.arm=vae"), "needs a VAE"),
+        (("loop.lead=640", "training.images=640"), "below training.images 640"),
+        (
+            ("loop.lead=64", "distillation.warmup=0", "distillation.release=64"),
+            "above loop.lead 64",
+        ),
+        (("loop.lead=-1",), "loop.lead"),
+    ],
+)
+def test_a_lead_that_makes_no_sense(settings: tuple[str, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        small_config(*settings)
+
+
+@given(
+    weight=st.floats(0, 10),
+    warmup=st.integers(0, 1000),
+    lead=st.integers(0, 1000),
+    span=st.integers(1, 1000),
+    images=st.integers(0, 3000),
+)
+def test_the_weight_waits_holds_and_lets_go(
+    weight: float, warmup: int, lead: int, span: int, images: int
+) -> None:
+    start = max(warmup, lead)
+    holds = DistillationConfig(weight=weight, warmup=warmup)
+    assert distillation_weight(holds, lead, images) == (weight if images >= start else 0)
+
+    config = DistillationConfig(weight=weight, warmup=warmup, release=start + span)
+    found = distillation_weight(config, lead, images)
+    assert 0 <= found <= weight
+    if images < start or images >= start + span:
+        assert found == 0
+    else:
+        assert found == pytest.approx(weight * (1 - (images - start) / span))
+        assert distillation_weight(config, lead, images + 1) <= found
+    assert distillation_weight(config, lead, start) == weight
