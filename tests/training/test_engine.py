@@ -91,6 +91,29 @@ def test_every_kind_trains(tmp_path: Path, settings: list[str]) -> None:
     assert (made.run.samples / f"{32:012d}.png").is_file()
 
 
+def test_the_vae_and_c_stay_as_they_are_once_the_vae_rests(tmp_path: Path) -> None:
+    stages = ("loop.arm=open", "distillation.release=32", "feedback.warmup=0")
+    made = trainer(tmp_path / "run", *stages)
+    weights: dict[int, dict[str, torch.Tensor]] = {}
+    capacity: dict[int, float] = {}
+    step = made.step
+
+    def watched(number: int) -> dict[str, float]:
+        terms = step(number)
+        weights[number] = {name: p.detach().clone() for name, p in made.raw.named_parameters()}
+        capacity[number] = made.feedback.capacity
+        return terms
+
+    made.step = watched  # type: ignore[method-assign]
+    assert made.fit() is True
+    moved = {name for name, w in weights[11].items() if not torch.equal(w, weights[3][name])}
+    assert moved == {name for name in weights[3] if not name.startswith("vae.")}
+    assert any(not torch.equal(w, weights[0][name]) for name, w in weights[3].items())
+    assert capacity[0] < capacity[3] == capacity[11]
+    lines = [line for line in read_metrics(made.run.metrics) if line["kind"] == "train"]
+    assert all(("vae_nll" in line) == (line["images"] <= 32) for line in lines)
+
+
 def test_accumulation_is_one_batch_in_parts(tmp_path: Path) -> None:
     """Draws are made for the whole batch, so parts change no term that is a mean over images."""
     settings = ["training.images=40", "feedback.warmup=1000000", "model.dropout=0"]

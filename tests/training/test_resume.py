@@ -108,12 +108,11 @@ def test_killed_twice_then_resumed_twice(
     assert_same(uninterrupted, out)
 
 
-@pytest.mark.parametrize("step", [3, 8])
-def test_stopped_before_and_after_the_diffusion_branch_joined(
-    server: Server, tmp_path: Path, step: int
-) -> None:
+@pytest.mark.parametrize("step", [3, 6, 9])
+def test_stopped_in_each_stage(server: Server, tmp_path: Path, step: int) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    assert server.run(one, "loop.lead=40") == DONE
-    assert server.run(other, "loop.lead=40", at=["step", step, SIGINT]) == STOPPED
+    stages = ("loop.lead=40", "distillation.release=64")  # after 5 and after 8 of 12 steps
+    assert server.run(one, *stages) == DONE
+    assert server.run(other, *stages, at=["step", step, SIGINT]) == STOPPED
     assert server.run(other, resume=True) == DONE
     assert_same(one, other)

@@ -352,9 +352,11 @@ def accelerator(config: Config) -> Accelerator:
         cpu=not torch.cuda.is_available(),
         mixed_precision=settled(config).training.precision,
         gradient_accumulation_steps=config.training.accumulate,
-        # While the VAE leads, the other branch has no gradients.
+        # While the VAE leads, the other branch has no gradients; once it rests, it has none.
         kwargs_handlers=[
-            DistributedDataParallelKwargs(find_unused_parameters=config.loop.lead > 0)
+            DistributedDataParallelKwargs(
+                find_unused_parameters=config.loop.lead > 0 or config.distillation.release > 0
+            )
         ],
     )
     announced = int(os.environ.get("WORLD_SIZE", "1"))
