@@ -225,7 +225,12 @@ SUITES = {
                     *(*LED64, "loop.lead=96000", "distillation.release=144000"),
                     "feedback.rate=0.1",
                 ),
+                "closed_led_16": (
+                    *(*LED64, "loop.lead=128000", "distillation.release=160000"),
+                    *("feedback.rate=0.1", "feedback.log_snr_max=-3.4", "training.batch=16"),
+                ),
                 "encdiff": (*BEFORE64, *BASELINES["encdiff"], "training.batch=32"),
+                "encdiff_16": (*BEFORE64, *BASELINES["encdiff"], "training.batch=16"),
             },
             data={"rooms": 64, "kuka": 64},
             seeds=FIVE,
@@ -236,6 +241,9 @@ SUITES = {
                 ("closed_led_go", "encdiff"),
                 ("closed_led_early", "closed_led_go"),
                 ("closed_led_early", "encdiff"),
+                ("closed_led_16", "encdiff_16"),
+                ("closed_led_16", "closed_led_go"),
+                ("encdiff_16", "encdiff"),
             ),
         ),
         Suite(
