@@ -6,7 +6,8 @@ RUNS are folders of runs as `cldis bench` names them (method-data-images-sSEED);
 on rooms or kuka with a diffusion decoder counts. Each direction moves held-out images from their
 inverted x_T, and a reader (`factor_reader.py`) reads all factors of what was decoded. Pictures are
 kept in CACHE, so that a second call measures only what is new; `--table` measures nothing.
-Writes results/editing.json, editing.md and a picture per data set.
+Writes results/editing.json, editing.md and a picture per data set, for runs at 32 px; with
+`--resolution 64` results/editing64.* for runs at 64 px.
 """
 
 from __future__ import annotations
@@ -45,7 +46,6 @@ from cldis.navigation.store import has_directions, load_directions, read_about
 from cldis.training.run import RunFolder, git_revision, versions
 
 RESULTS = Path(__file__).parent.parent / "results"
-RESOLUTION = 32
 AMOUNTS = (-2.0, -1.0, 1.0, 2.0)  # standard deviations of the code along the direction
 SETS = ("units", "navigated", "pca", "random")
 FIRST = ("closed_led_go", "encdiff", "closed_led", "diffae", "closed", "open")  # shown first
@@ -87,13 +87,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
     parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--resolution", type=int, default=32, help="only runs of this side")
     parser.add_argument("--images", type=int, default=64, help="held-out images of each data set")
     parser.add_argument("--steps", type=int, default=10, help="of inversion and of decoding")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS)
     parser.add_argument("--methods", nargs="+", help="measure only these")
     parser.add_argument("--table", action="store_true", help="only write what CACHE holds")
     options = parser.parse_args()
-    runs = finished(options.runs)
+    runs = finished(options.runs, options.resolution)
     benches = {data: prepare(data, options) for data in KINDS if any(r.data == data for r in runs)}
     for kind in options.sets if not options.table else ():
         for run in runs:
@@ -104,7 +105,7 @@ def main() -> None:
     write([run for run in runs if kept_sets(run, options)], benches, options)
 
 
-def finished(folders: list[Path]) -> list[Run]:
+def finished(folders: list[Path], resolution: int) -> list[Run]:
     """Runs that reached their budget and can decode; of two with one name, the first folder's."""
     found: dict[str, Run] = {}
     for path in (path for folder in folders for path in sorted(folder.iterdir())):
@@ -117,7 +118,7 @@ def finished(folders: list[Path]) -> list[Run]:
         latest, config = folder.latest(), folder.config
         if latest is None or int(latest.name) < config.training.images:
             continue
-        if config.model.resolution == RESOLUTION and build(config).denoiser is not None:
+        if config.model.resolution == resolution and build(config).denoiser is not None:
             found[path.name] = Run(folder, parts[1], parts[2], int(parts[3]))
     place = {method: number for number, method in enumerate(FIRST)}
     return sorted(
@@ -127,7 +128,7 @@ def finished(folders: list[Path]) -> list[Run]:
 
 
 def prepare(data: str, options: argparse.Namespace) -> Bench:
-    source = open_data(data, RESOLUTION)
+    source = open_data(data, options.resolution)
     train, held_out = split(len(source))
     chosen = held_out[np.linspace(0, len(held_out) - 1, options.images).round().astype(int)]
     seen = np.sort(np.random.default_rng(0).permutation(train)[:SEEN])
@@ -255,6 +256,7 @@ def by_amount() -> Iterator[tuple[str, list[int]]]:
 
 def write(runs: list[Run], benches: dict[str, Bench], options: argparse.Namespace) -> None:
     """All scores of the runs, of which edits are kept, the page and the pictures."""
+    stem = "editing" if options.resolution == 32 else f"editing{options.resolution}"
     benches = {data: bench for data, bench in benches.items() if any(r.data == data for r in runs)}
     readers = {data: open_reader(bench.source, options.cache) for data, bench in benches.items()}
     found = {
@@ -267,6 +269,7 @@ def write(runs: list[Run], benches: dict[str, Bench], options: argparse.Namespac
     result: dict[str, Any] = {
         "command": "python benchmarks/editing.py --runs "
         + " ".join(folder.name for folder in options.runs)
+        + ("" if stem == "editing" else f" --resolution {options.resolution}")
         + f" --images {options.images} --steps {options.steps}",
         "images": options.images,
         "steps": options.steps,
@@ -280,7 +283,7 @@ def write(runs: list[Run], benches: dict[str, Bench], options: argparse.Namespac
     }
     for data, bench in benches.items():
         result["data"][data] = {
-            "resolution": RESOLUTION,
+            "resolution": bench.source.resolution,
             "fingerprint": bench.source.fingerprint,
             "reader": readers[data].accuracy,
             "originals": wrong_share(readers[data].read(bench.images), bench.truth, readers[data]),
@@ -317,10 +320,10 @@ def write(runs: list[Run], benches: dict[str, Bench], options: argparse.Namespac
         if blocks:
             pictures[data] = [run.name for run in shown]
             names = [name.replace("_", " ") for name in reader.names]
-            picture(blocks, names, AMOUNTS, RESULTS / f"editing-{data}.png")
-    text = page(result, pictures)  # takes the draws out of the result
-    write_json(RESULTS / "editing.json", result)
-    write_text(RESULTS / "editing.md", text)
+            picture(blocks, names, AMOUNTS, RESULTS / f"{stem}-{data}.png")
+    text = page(result, pictures, stem)  # takes the draws out of the result
+    write_json(RESULTS / f"{stem}.json", result)
+    write_text(RESULTS / f"{stem}.md", text)
 
 
 def shown_runs(runs: list[Run]) -> list[Run]:

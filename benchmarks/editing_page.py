@@ -30,8 +30,8 @@ SET_NAMES = {
 }
 
 
-def page(result: dict[str, Any], pictures: dict[str, list[str]]) -> str:
-    """The page; adds `summary` and `differences` to the result.
+def page(result: dict[str, Any], pictures: dict[str, list[str]], stem: str) -> str:
+    """The page, whose pictures are `stem`-DATA.png; adds `summary` and `differences` to the result.
 
     Both come from the bootstrap draws, which it takes out.
     """
@@ -51,7 +51,7 @@ def page(result: dict[str, Any], pictures: dict[str, list[str]]) -> str:
         parts.append(factor_table(result, data))
         if data in pictures:
             parts.append(
-                f"![Edits of two held-out images](editing-{data}.png)\n\n"
+                f"![Edits of two held-out images]({stem}-{data}.png)\n\n"
                 f"The best raw unit of each factor, chosen on other images than these two: "
                 f"{' and '.join(pictures[data])}; the middle column is not edited.\n"
             )
@@ -70,8 +70,8 @@ was decoded; it learned from renders of the grid, also in colours that the grid 
 not from decoded images. A factor has changed when its reading differs from that of the unedited
 reconstruction by more than the tolerance in the table. Directions move in standard deviations of
 the code along them over 512 training images. "images" is what a method was trained on; of a
-method with `led` in its name the first 256,000 of them only trained its VAE. "navigated" is all
-of the A that `cldis navigate` learned, also the directions that it dropped.
+method with `led` in its name the first of them only trained its VAE (`loop.lead`). "navigated" is
+all of the A that `cldis navigate` learned, also the directions that it dropped.
 
 Which factor a direction is for is the one that changes most often. It is chosen on one half of the
 images and measured on the other, both ways (`cldis.metrics.editing`).
