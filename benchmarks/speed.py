@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/speed.py
 
-Trains recipe cpu64 on rooms at 64 px for a few thousand images, once with the diffusion branch
+Trains recipe loop64 on rooms at 64 px for a few thousand images, once with the diffusion branch
 alone (arm diffae) and once closed, each in a process of its own; then times `cldis edit` of one
 photo at the default number of steps, start included, with all cores.
 """

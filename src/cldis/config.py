@@ -87,7 +87,9 @@ class FeedbackConfig(Section):
     rate: float = Field(0.07, gt=0)
     warmup: int = Field(20_000, ge=0, description="images before C may move")
     memory: int = Field(32_000, ge=1, description="images in the moving average of the signal")
-    log_snr_max: float = Field(-2.0, description="upper end of the SNR range of `information`")
+    log_snr_max: float = Field(
+        -3.4, description="upper end of the SNR range of `information`; -2 at 32 px, -3.4 at 64"
+    )
     bins: int = Field(16, ge=2, le=256)
 
 

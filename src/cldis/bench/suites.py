@@ -23,15 +23,18 @@ POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.wei
 ADAGN = "model.conditioning=adagn"
 # The teacher as a plain beta-VAE: C stays at (almost) zero.
 BETA4 = ("vae.beta=4", "feedback.capacity_max=1e-3")
-# Recipe cpu64 before a VAE led in it, and as it is now.
+# The feedback at 64 px looked at the SNR range of 32 px.
+RANGE32 = "feedback.log_snr_max=-2"
+# Recipe loop64 before a VAE led in it, and as it is now.
 BEFORE64 = (
     *("feedback.kind=information", "feedback.rate=0.07", "feedback.warmup=20000", "vae.beta=50"),
+    RANGE32,
     *("distillation.kind=kl", "distillation.weight=5e-5", "distillation.release=200000"),
 )
 LED64 = (
     *(*CLOSED_INFORMATION, *POINT_PULL, "feedback.rate=0.08", "vae.beta=200"),
     *("loop.lead=160000", "distillation.release=208000"),
-    *("feedback.warmup=5000", "training.batch=32"),
+    *("feedback.warmup=5000", "training.batch=32", RANGE32),
 )
 # A teacher that says nothing: with C near zero the KL is, so the pull is towards the origin.
 EMPTY = ("feedback.capacity_max=1e-3", "distillation.warmup=0")
@@ -213,8 +216,8 @@ SUITES = {
         ),
         Suite(
             "px64",
-            "64 px, where the default recipe works: as it was before (`closed`), or led",
-            recipe="cpu64",
+            "64 px: the closed loop from the start (`closed`) or led; the branch alone (`encdiff`)",
+            recipe="loop64",
             methods={
                 "closed": (
                     *(*BEFORE64, "distillation.release=128000", "training.batch=64"),
@@ -249,7 +252,7 @@ SUITES = {
         Suite(
             "gpu_rooms",
             "full budget on rooms at 64 px: the closed loop and the strongest of each other family",
-            recipe="cpu64",
+            recipe="loop64",
             methods={
                 "closed": ON_GPU,
                 "encdiff": (*BASELINES["encdiff"], *ON_GPU),
@@ -265,7 +268,7 @@ SUITES = {
         Suite(
             "gpu_rest",
             "full budget on rooms at 64 px: the arms of the loop and the other methods",
-            recipe="cpu64",
+            recipe="loop64",
             methods={
                 "vae": ("loop.arm=vae", *ON_GPU),
                 "open": (*OPEN, *ON_GPU),
