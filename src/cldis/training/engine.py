@@ -291,24 +291,23 @@ class Trainer:
 
 
 class Meter:
-    """Means of the terms since the last look, with the rate."""
+    """Means of the terms since the last look, each over the steps that had it, with the rate."""
 
     def __init__(self) -> None:
         self.words = ""
         self.reset()
 
     def reset(self) -> None:
-        self.totals: dict[str, float] = {}
-        self.steps, self.images, self.since = 0, 0, time.perf_counter()
+        self.terms: dict[str, list[float]] = {}
+        self.images, self.since = 0, time.perf_counter()
 
     def add(self, terms: dict[str, float], images: int) -> None:
         for name, value in terms.items():
-            self.totals[name] = self.totals.get(name, 0.0) + value
-        self.steps += 1
+            self.terms.setdefault(name, []).append(value)
         self.images += images
 
     def take(self) -> dict[str, float]:
-        found = {name: value / self.steps for name, value in self.totals.items()}
+        found = {name: sum(values) / len(values) for name, values in self.terms.items()}
         found["images_per_second"] = self.images / (time.perf_counter() - self.since)
         shown = ["diffusion", "distillation", "vae_kl", "capacity"]
         if not found.get("lambda_dt"):  # nothing holds the two codes together: no loss to watch
