@@ -190,7 +190,11 @@ def test_dry_run_writes_nothing(
         (["train", "rooms", "--out", "OUT", "--resume"], "does not exist"),
         (["train", "rooms"], "--out"),
         (["train", "rooms", "--out", "OUT", "--set", "training.start_from=starter:x"], "rooms32"),
-        (["train", "rooms", "--out", "OUT", "--set", "feedback.log_snr_max=-99"], "log_snr_max"),
+        (
+            ["train", "rooms", "--out", "OUT", "--recipe", "loop64"]
+            + ["--set", "feedback.log_snr_max=-99"],
+            "log_snr_max",
+        ),
         (["info", "no/run"], "no/run does not exist"),
         (["traverse", "no/run", "--out", "OUT"], "does not exist"),
         (["nonsense"], "nonsense"),
