@@ -106,7 +106,7 @@ def main() -> None:
         "config": run.config.to_dict(),
     }
     source = open_data(run.about["data"]["source"], run.config.model.resolution)
-    feedback, found = information(run.path, source, FeedbackConfig())
+    feedback, found = information(run.path, source, run.config.feedback)
     feedback.capacity = state["feedback"]["capacity"]
     write_json(out / "state.json", {"feedback": feedback.state(), "origin": origin})
     _, wide = information(run.path, source, FeedbackConfig(log_snr_max=1.0))

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import torch
 
-from cldis.config import FeedbackConfig
 from cldis.data.rooms import Rooms
 from cldis.images import to_model
 from cldis.io import read_json
@@ -49,7 +48,7 @@ def test_its_information_estimate_is_near_the_entropy_of_the_factors() -> None:
     """A code that holds all factors of rooms holds ln 480,000 = 13.1 nats."""
     model, source = started(), Rooms(32)
     assert model.semantic is not None and model.denoiser is not None
-    estimator = Information(FeedbackConfig(), model.process)
+    estimator = Information(recipe_config("rooms32").feedback, model.process)
     generator = torch.Generator().manual_seed(0)
     x = to_model(source.batch(np.random.default_rng(12).choice(len(source), 512, replace=False)))
     q = model.semantic(x)
