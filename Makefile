@@ -1,6 +1,6 @@
 # make install   create .venv and install cldis with its test tools
-# make demo      train the closed loop on the built-in rooms data, find directions in it and score
-#                them without labels; goes on with runs/demo if it is there
+# make demo      train the default recipe on the built-in rooms data, find directions in it and
+#                score them without labels; goes on with runs/demo if it is there
 # make test      lint, types, documentation, tests: what CI runs
 # make docs      build the documentation site into build/site; a broken link is an error
 #

@@ -1,11 +1,11 @@
 """Package the averaged weights of a run as a starter that recipes can go on from.
 
-    cldis train rooms --recipe rooms32 --out runs/rooms32
-    python benchmarks/pack_starter.py runs/rooms32 rooms32
+    cldis train rooms --out runs/rooms64
+    python benchmarks/pack_starter.py runs/rooms64 rooms64
 
-NAME is also the recipe that trains it. Writes src/cldis/starters/NAME/ (half-precision weights, the
-state of C, where it came from) and results/starter_NAME.json (factor recovery of both codes by a
-simple probe).
+Writes src/cldis/starters/NAME/ (half-precision weights, the state of C, where it came from) and
+results/starter_NAME.json (factor recovery of each code by a simple probe, and the information that
+the decoder draws from z_sem).
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ ROOT = Path(__file__).parent.parent
 KEPT = ("checkpoint_every", "log_every", "sample_every", "keep")  # what is written, not learned
 
 
-def command(config: Config, recipe: str) -> str:
-    """What trains this configuration with a recipe of today, differences spelled out."""
-    words = ["cldis train rooms --recipe", recipe]
-    today, then = recipe_config(recipe).to_dict(), config.to_dict()
+def command(config: Config) -> str:
+    """What trains this configuration with its recipe of today, differences spelled out."""
+    words = ["cldis train rooms --recipe", config.recipe]
+    today, then = recipe_config(config.recipe).to_dict(), config.to_dict()
     for key in keys():
         section, name = key.split(".")
         if name not in KEPT and today[section][name] != then[section][name]:
@@ -52,7 +52,7 @@ def command(config: Config, recipe: str) -> str:
 
 def information(
     run: Path, source: Any, config: FeedbackConfig, images: int = 1024
-) -> tuple[Information, dict[str, Any]]:
+) -> dict[str, Any]:
     """The I-MMSE estimate of I(x; z_sem) on fresh images, beside the entropy of the factors."""
     loop = load(run).loop
     assert loop.semantic is not None and loop.denoiser is not None
@@ -68,9 +68,8 @@ def information(
             noise = torch.randn(x.shape, generator=generator)
             uniform = torch.rand(len(x), generator=generator)
             sums += estimator.differences(loop.denoiser, x, z, noise, uniform)
-    estimator.signal = estimator.target(sums, 1)
-    return estimator, {
-        "estimate_nats": estimator.signal,
+    return {
+        "estimate_nats": estimator.target(sums, 1),
         "entropy_of_factors_nats": math.log(len(source)),
         "log_snr_range": [estimator.low, estimator.high],
         "images": images,
@@ -96,7 +95,7 @@ def main() -> None:
     write_bytes(out / "ema.safetensors", save(half))
     state = read_state(checkpoint)
     origin = {
-        "command": command(run.config, chosen.name),
+        "command": command(run.config),
         "images": state["images"],
         "git": run.about["git"],
         "seed": run.about["seed"],
@@ -106,18 +105,19 @@ def main() -> None:
         "config": run.config.to_dict(),
     }
     source = open_data(run.about["data"]["source"], run.config.model.resolution)
-    feedback, found = information(run.path, source, run.config.feedback)
-    feedback.capacity = state["feedback"]["capacity"]
-    write_json(out / "state.json", {"feedback": feedback.state(), "origin": origin})
-    _, wide = information(run.path, source, FeedbackConfig(log_snr_max=1.0))
+    write_json(out / "state.json", {"feedback": state["feedback"], "origin": origin})
     lines = read_metrics(run.metrics)
     result = {
         **origin,
         "probe": probe(run.path, source),
-        "information": found,
-        "information_up_to_log_snr_1": wide,
-        "last": [line for line in lines if line["kind"] == "train"][-1],
-        "health": [line for line in lines if line["kind"] == "health"][-1],
+        "information": information(run.path, source, run.config.feedback),
+        "information_up_to_log_snr_1": information(
+            run.path, source, FeedbackConfig(log_snr_max=1.0)
+        ),
+        **{
+            name: next((line for line in reversed(lines) if line["kind"] == kind), None)
+            for name, kind in (("last", "train"), ("health", "health"))
+        },
     }
     write_json(ROOT / "results" / f"starter_{chosen.name}.json", result)
     for code, scores in result["probe"].items():

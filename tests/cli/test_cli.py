@@ -189,7 +189,7 @@ def test_dry_run_writes_nothing(
         (["train", "rooms", "--out", "OUT", "--images", "0"], "training.images"),
         (["train", "rooms", "--out", "OUT", "--resume"], "does not exist"),
         (["train", "rooms"], "--out"),
-        (["train", "rooms", "--out", "OUT", "--set", "training.start_from=starter:x"], "rooms32"),
+        (["train", "rooms", "--out", "OUT", "--set", "training.start_from=starter:x"], "rooms64"),
         (
             ["train", "rooms", "--out", "OUT", "--recipe", "loop64"]
             + ["--set", "feedback.log_snr_max=-99"],

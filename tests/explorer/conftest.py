@@ -21,7 +21,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packaged starter, trained for one more step: 16 units that know their rooms."""
     out = tmp_path_factory.mktemp("explored") / "rooms"
     config = recipe_config("demo").with_overrides(["training.images=32", "training.batch=32"])
-    source = Rooms(32)
+    source = Rooms(config.model.resolution)
     assert train(RunFolder.create(out, config, source, "rooms"), source, False, quiet=True)
     return out
 

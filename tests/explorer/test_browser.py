@@ -41,7 +41,7 @@ def test_the_page_opens_with_a_photo_and_a_slider_per_unit(page: Any) -> None:
     assert page.locator("#stage figure").count() == 4
     assert loaded(page, ".photos") == 12
     photo, before, after = (shown(page, word) for word in ("Photo", "Before", "After"))
-    assert photo.shape == (32, 32, 3)
+    assert photo.shape == (64, 64, 3)
     assert np.abs(photo - before).mean() < 8  # of 255
     assert np.array_equal(before, after)
 
@@ -49,7 +49,7 @@ def test_the_page_opens_with_a_photo_and_a_slider_per_unit(page: Any) -> None:
 def test_a_photo_goes_in_and_leaves_no_file(page: Any, scratch: Path) -> None:
     data = photo((180, 40, 160))
     upload(page, "my photo.jpg", data)
-    expected = to_photo(data, 32).transpose(1, 2, 0)
+    expected = to_photo(data, 64).transpose(1, 2, 0)
     assert np.array_equal(shown(page, "Photo"), expected)
     assert not [path for path in scratch.rglob("*") if path.is_file() and path.suffix == ".jpg"]
 

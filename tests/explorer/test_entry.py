@@ -63,7 +63,7 @@ def arrived(page: Any, name: str) -> None:
     """The test photo is on the stage, as the model is given it."""
     page.locator(f"#stage img[alt='The photo {name}']").wait_for()
     settled(page)
-    expected = to_photo(PHOTO, 32).transpose(1, 2, 0)
+    expected = to_photo(PHOTO, 64).transpose(1, 2, 0)
     assert np.array_equal(shown(page, "Photo"), expected)
 
 

@@ -67,6 +67,8 @@ def test_every_branch_learns(tmp_path: Path, arm: str) -> None:
     if arm == "closed":
         assert lines[1]["lambda_dt"] == 0 < lines[-1]["lambda_dt"]
         assert lines[-1]["feedback"] > 0  # nats that the decoder draws from z_sem
+    else:
+        assert "lambda_dt" not in lines[-1]  # nothing is distilled
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ def started() -> ClosedLoop:
     model, averaged = ClosedLoop(config), ClosedLoop(config)
     feedback = build_feedback(config.feedback, config.loop.arm, model.process)
     load_starter(config.training.start_from, model, averaged, feedback)
-    assert 0 < feedback.capacity <= config.feedback.capacity_max
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, averaged.state_dict()[name])
     return averaged.eval()
@@ -31,7 +30,8 @@ def started() -> ClosedLoop:
 
 @torch.no_grad()
 def test_it_fits_the_demo_and_tells_the_hues_apart() -> None:
-    model, source = started(), Rooms(32)
+    model = started()
+    source = Rooms(model.config.model.resolution)
     indices = np.random.default_rng(11).choice(len(source), 1200, replace=False)
     x = to_model(source.batch(indices))
     assert warnings(measure(model, x[:128]), model.config.model.units) == []
@@ -46,9 +46,10 @@ def test_it_fits_the_demo_and_tells_the_hues_apart() -> None:
 @torch.no_grad()
 def test_its_information_estimate_is_near_the_entropy_of_the_factors() -> None:
     """A code that holds all factors of rooms holds ln 480,000 = 13.1 nats."""
-    model, source = started(), Rooms(32)
+    model = started()
+    source = Rooms(model.config.model.resolution)
     assert model.semantic is not None and model.denoiser is not None
-    estimator = Information(recipe_config("rooms32").feedback, model.process)
+    estimator = Information(model.config.feedback, model.process)
     generator = torch.Generator().manual_seed(0)
     x = to_model(source.batch(np.random.default_rng(12).choice(len(source), 512, replace=False)))
     q = model.semantic(x)

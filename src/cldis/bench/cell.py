@@ -47,7 +47,7 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
         OSError: the disk is full.
     """
     config = suite.config(cell)
-    source = open_data(cell.data, config.model.resolution, progress=True)
+    source = open_data(cell.data, config.model.resolution, progress=sys.stderr.isatty())
     if not source.factor_names:
         raise ValueError(f"{cell.data} has no known factors, so nothing can be scored on it")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

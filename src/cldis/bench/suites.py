@@ -250,6 +250,17 @@ SUITES = {
             ),
         ),
         Suite(
+            "hours64",
+            "64 px, as `px64` but twice the images: how far it gets in two hours on one core",
+            recipe="cpu64",
+            methods={"encdiff_16": ()},  # by its other name, the arm `diffae`
+            data={"rooms": 64},
+            seeds=FIVE,
+            images=(512_000,),
+            shares=tuple(Fraction(n, 8) for n in (1, 2, 4, 6, 8)),
+            standard=True,
+        ),
+        Suite(
             "gpu_rooms",
             "full budget on rooms at 64 px: the closed loop and the strongest of each other family",
             recipe="loop64",
