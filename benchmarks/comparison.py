@@ -26,11 +26,9 @@ SETTING = "standard"
 SHOWN = ("FactorVAE", "DCI-D", "DCI-C", "DCI-I", "MIG")
 # The rows of the short table: what to call it, and the suite, data, method and budget it is.
 SHORT = (
-    ("EncDiff, batches of 16, twice the images", "hours64", "rooms", "encdiff_16", 512_000),
     ("EncDiff, batches of 16 (**default**)", "px64", "rooms", "encdiff_16", 256_000),
     ("EncDiff", "px64", "rooms", "encdiff", 256_000),
     ("**closed loop, the VAE leads**", "px64", "rooms", "closed_led_go", 256_000),
-    ("the same, batches of 16", "px64", "rooms", "closed_led_16", 256_000),
     ("closed loop, both from the start", "px64", "rooms", "closed", 128_000),
     ("**closed loop, the VAE leads**", "led", "rooms", "closed_led_go", 512_000),
     ("EncDiff, twice the images", "led", "rooms", "encdiff", 512_000),
@@ -38,7 +36,6 @@ SHORT = (
     ("a pull towards nothing", "long", "rooms", "pull_to_zero", 256_000),
     ("β-VAE (β = 4)", "long", "rooms", "beta_vae", 256_000),
     ("PCA of the pixels", "peers", "rooms", "pca", 32_000),
-    ("EncDiff, batches of 16 (**default**)", "px64", "kuka", "encdiff_16", 256_000),
     ("EncDiff", "px64", "kuka", "encdiff", 256_000),
     ("**closed loop, the VAE leads**", "px64", "kuka", "closed_led_go", 256_000),
     ("**closed loop, the VAE leads**", "led", "kuka", "closed_led_go", 512_000),
