@@ -168,5 +168,5 @@ def test_the_notebook_runs() -> None:
     pictures = [out for cell in code for out in cell.outputs if "image/png" in out.get("data", {})]
     assert len(pictures) == 3
     said = "".join(out.get("text", "") for cell in code for out in cell.outputs)
-    assert "16 units, 32 px" in said and "README.md" in said
+    assert "16 units, 64 px" in said and "README.md" in said
     assert float(re.search(r"inverted decode: (\S+)", said)[1]) < 0.02  # type: ignore[index]
