@@ -36,6 +36,7 @@ SHORT = (
     ("a pull towards nothing", "long", "rooms", "pull_to_zero", 256_000),
     ("β-VAE (β = 4)", "long", "rooms", "beta_vae", 256_000),
     ("PCA of the pixels", "peers", "rooms", "pca", 32_000),
+    ("EncDiff, batches of 16 (**default**)", "px64", "kuka", "encdiff_16", 256_000),
     ("EncDiff", "px64", "kuka", "encdiff", 256_000),
     ("**closed loop, the VAE leads**", "px64", "kuka", "closed_led_go", 256_000),
     ("**closed loop, the VAE leads**", "led", "kuka", "closed_led_go", 512_000),
