@@ -26,6 +26,7 @@ SETTING = "standard"
 SHOWN = ("FactorVAE", "DCI-D", "DCI-C", "DCI-I", "MIG")
 # The rows of the short table: what to call it, and the suite, data, method and budget it is.
 SHORT = (
+    ("EncDiff, batches of 16, twice the images", "hours64", "rooms", "encdiff_16", 512_000),
     ("EncDiff, batches of 16 (**default**)", "px64", "rooms", "encdiff_16", 256_000),
     ("EncDiff", "px64", "rooms", "encdiff", 256_000),
     ("**closed loop, the VAE leads**", "px64", "rooms", "closed_led_go", 256_000),
