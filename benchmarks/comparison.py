@@ -30,6 +30,7 @@ SHORT = (
     ("EncDiff, batches of 16 (**default**)", "px64", "rooms", "encdiff_16", 256_000),
     ("EncDiff", "px64", "rooms", "encdiff", 256_000),
     ("**closed loop, the VAE leads**", "px64", "rooms", "closed_led_go", 256_000),
+    ("the same, batches of 16, a shorter lead", "px64", "rooms", "closed_led_16", 256_000),
     ("closed loop, both from the start", "px64", "rooms", "closed", 128_000),
     ("**closed loop, the VAE leads**", "led", "rooms", "closed_led_go", 512_000),
     ("EncDiff, twice the images", "led", "rooms", "encdiff", 512_000),
