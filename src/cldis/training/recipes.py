@@ -145,7 +145,7 @@ RECIPES = {
             "training.start_from=starter:rooms64",
         ),
         "`make demo`: the default recipe, going on from a packaged starter that it trained",
-        "about 2 minutes on two CPU cores",
+        "about 3 minutes on one CPU core",
     ),
     "arms32": Recipe(
         ARMS32,
