@@ -212,8 +212,7 @@ class Config(Section):
                 f"distillation.release {self.distillation.release} must be above "
                 f"distillation.warmup {self.distillation.warmup}, or 0 to never let go"
             )
-        distils = self.loop.arm in ("open", "closed")
-        if self.loop.lead and not distils:
+        if self.loop.lead and not self.distils:
             raise ValueError(
                 f"loop.lead {self.loop.lead} needs a VAE that leads and a branch that follows; "
                 f"set loop.arm=open or closed, or loop.lead=0"
@@ -228,12 +227,17 @@ class Config(Section):
                 f"distillation.release {self.distillation.release} must be above loop.lead "
                 f"{self.loop.lead}, or 0 to never let go"
             )
-        if distils and self.distillation.kind == "kl" and not self.model.gaussian:
+        if self.distils and self.distillation.kind == "kl" and not self.model.gaussian:
             raise ValueError(
                 "distillation.kind 'kl' needs a Gaussian E_sem; set model.gaussian=true, or "
                 "distillation.kind=mse"
             )
         return self
+
+    @property
+    def distils(self) -> bool:
+        """Whether both branches run, so that z_disen can be distilled into z_sem."""
+        return self.loop.arm in ("open", "closed")
 
     @property
     def uses_capacity(self) -> bool:

@@ -24,9 +24,8 @@ def stage_at(config: Config, images: int) -> Stage:
     lacks never learns.
     """
     arm, release = config.loop.arm, config.distillation.release
-    distils = arm in ("open", "closed")
     leads = images < config.loop.lead
-    rests = distils and 0 < release <= images
+    rests = config.distils and 0 < release <= images
     return Stage(
         vae=arm != "diffae" and not rests,
         diffusion=arm != "vae" and not leads,

@@ -178,7 +178,7 @@ class Trainer:
             raise Diverged(self.diverged_words())
         if config.uses_capacity and stage.vae:
             means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
-        if config.loop.arm in ("open", "closed"):
+        if config.distils:
             means["lambda_dt"] = stage.weight
         return means
 
