@@ -23,10 +23,10 @@ from cldis.images import to_model
 from cldis.io import read_json, write_json, write_text
 from cldis.metrics.probe import factor_probe
 from cldis.model import load
-from cldis.training import engine
+from cldis.training import trainer as engine
 from cldis.training.log import read_metrics
 from cldis.training.recipes import recipe_config
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 ARMS = ("vae", "diffae", "open", "closed")
 RESULTS = Path(__file__).parent.parent / "results"

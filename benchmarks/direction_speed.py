@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from cldis.io import read_json, write_json
-from cldis.training.run import RunFolder, git_revision, versions
+from cldis.training.run_folder import RunFolder, git_revision, versions
 
 RESULT = Path(__file__).parent.parent / "results" / "direction_speed.json"
 

@@ -33,17 +33,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 import cldis
-from cldis.baselines import build
 from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.images import from_uint8, to_model, to_uint8
 from cldis.io import write_bytes, write_json, write_text
+from cldis.methods import build
 from cldis.metrics.editing import best_directions, changed, editing_scores, resampled_scores
 from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import has_directions, load_directions, read_about
-from cldis.training.run import RunFolder, git_revision, versions
+from cldis.training.run_folder import RunFolder, git_revision, versions
 
 RESULTS = Path(__file__).parent.parent / "results"
 AMOUNTS = (-2.0, -1.0, 1.0, 2.0)  # standard deviations of the code along the direction

@@ -27,7 +27,7 @@ from cldis.data.split import split
 from cldis.images import to_model
 from cldis.io import write_bytes, write_json
 from cldis.metrics.editing import Kind, reading, steps_between, tolerance
-from cldis.models.encoder import BurgessEncoder
+from cldis.networks.encoder import BurgessEncoder
 
 VERSION = 2  # raise when the training changes: it enters the name of the cache file
 STEPS, BATCH, RATE, WIDTH, SEED = 8000, 64, 2e-3, 32, 0

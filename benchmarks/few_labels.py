@@ -16,14 +16,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cldis.apps.analyse import analyse
 from cldis.bench.statistics import summary
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.io import read_json, write_json, write_text
-from cldis.training.engine import Trainer
+from cldis.pages.analysis import analyse
 from cldis.training.recipes import recipe_config
-from cldis.training.run import RunFolder, git_revision, versions
+from cldis.training.run_folder import RunFolder, git_revision, versions
+from cldis.training.trainer import Trainer
 
 RESULTS = Path(__file__).parent.parent / "results"
 MACHINE = "two virtual x86-64 cores, one thread, shared with other work"

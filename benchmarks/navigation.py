@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from cldis.apps.navigate import recipe_for, scene_of
-from cldis.baselines import build
 from cldis.data import open_data
 from cldis.io import read_json, write_json
+from cldis.methods import build
 from cldis.model import Model, load
+from cldis.navigation.navigate import recipe_for, scene_of
 from cldis.navigation.train import INITS, Navigator, Recipe
-from cldis.training.run import RunFolder
-from cldis.training.units import unit_statistics
+from cldis.training.run_folder import RunFolder
+from cldis.training.unit_stats import unit_statistics
 
 
 def untrained(run: RunFolder) -> Model:

@@ -31,7 +31,7 @@ from cldis.model import load
 from cldis.training.checkpoint import load_tensors, read_state
 from cldis.training.log import read_metrics
 from cldis.training.recipes import recipe_config
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 

@@ -11,12 +11,12 @@ import platform
 from pathlib import Path
 
 import cldis
-from cldis.apps.photos import heldout_photos
+from cldis.editing.photos import heldout_photos
 from cldis.io import write_json
 from cldis.metrics.image import psnr, ssim
 from cldis.model import STEPS
 from cldis.training.log import read_metrics
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 
 def main() -> None:

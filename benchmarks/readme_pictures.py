@@ -17,13 +17,13 @@ from PIL import Image
 from torch import Tensor
 
 import cldis
-from cldis.apps.photos import heldout_photos
-from cldis.apps.track_maps import tracked
-from cldis.apps.track_pictures import ranked
+from cldis.editing.photos import heldout_photos
 from cldis.images import captioned, grid, save_png
 from cldis.model import Model
 from cldis.navigation.store import directions_or_units
-from cldis.training.run import RunFolder
+from cldis.tracking.maps import tracked
+from cldis.tracking.pictures import ranked
+from cldis.training.run_folder import RunFolder
 
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 STEPS = 25

@@ -26,7 +26,7 @@ from cldis.data import open_data
 from cldis.images import grid, save_png, to_model
 from cldis.io import write_json
 from cldis.training.log import read_metrics
-from cldis.training.run import git_revision, versions
+from cldis.training.run_folder import git_revision, versions
 
 IMAGES = 9600
 RESULT = Path(__file__).parent.parent / "results" / "speed.json"

@@ -18,7 +18,7 @@ from cldis.bench.record import differences, settings
 from cldis.bench.suites import find_suite
 from cldis.io import write_json, write_text
 from cldis.training.checkpoint import checkpoints
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 LATER = ("distillation.release",)  # may differ where N images are no more than the lead
 

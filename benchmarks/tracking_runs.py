@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from cldis.apps.drawing import vae_draw
-from cldis.baselines import build
 from cldis.bench.score import pool
 from cldis.data import open_data
 from cldis.data.source import ImageSource
+from cldis.editing.drawing import vae_draw
 from cldis.images import to_model
 from cldis.io import write_bytes
+from cldis.methods import build
 from cldis.model import Model
-from cldis.models.gaussian import kl_to_standard
+from cldis.networks.gaussian import kl_to_standard
 from cldis.training.checkpoint import load_into, load_tensors, read_state
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 CONTROLS = ("rotated", "mixed")
 VARIANTS = ("raw", *CONTROLS)

@@ -89,7 +89,7 @@ def predictability(run: Run, variant: str, settings: dict[str, Any]) -> Parts:
 
 
 def content_tracking(run: Run, variant: str, settings: dict[str, Any]) -> Parts:
-    """As `cldis.apps.track`, on the same pictures as `predictability`."""
+    """As `cldis.tracking.track`, on the same pictures as `predictability`."""
     frames, same = run.traversals(variant), run.same_code().astype(np.float32)
     floor = Floor()
     for pictures in same:

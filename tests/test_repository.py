@@ -24,17 +24,21 @@ MAX_LINES = 400
 # Folder of cldis -> folders that it may import from. Its own and `EVERYWHERE` go without saying.
 LAYERS: dict[str, set[str]] = {
     "data": set(),
-    "models": set(),
+    "networks": set(),
     "diffusion": set(),
     "metrics": set(),
-    "loop": {"models", "diffusion"},
-    "baselines": {"models", "diffusion", "loop"},
+    "loop": {"networks", "diffusion"},
+    "methods": {"networks", "diffusion", "loop"},
 }
 LAYERS["training"] = set(LAYERS)
-LAYERS["navigation"] = set(LAYERS) | {"model"}  # it starts from a trained model
-LAYERS["hub"] = set(LAYERS) | {"model"}
-LAYERS["apps"] = set(LAYERS) | {"model"}
-LAYERS["bench"] = set(LAYERS) | {"model"}
+ABOVE = set(LAYERS) | {"model"}  # what starts from a trained model
+LAYERS["navigation"] = ABOVE
+LAYERS["hub"] = ABOVE | {"navigation"}
+LAYERS["editing"] = ABOVE | {"navigation"}
+LAYERS["tracking"] = ABOVE | {"navigation", "editing"}
+LAYERS["pages"] = ABOVE | {"navigation", "editing", "tracking"}
+LAYERS["explorer"] = ABOVE | {"navigation", "editing", "tracking", "pages"}
+LAYERS["bench"] = ABOVE | {"navigation", "editing", "tracking"}
 LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
 EVERYWHERE = {"io", "config", "images"}

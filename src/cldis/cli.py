@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from cldis import __version__
 from cldis.commands import analyse, bench, directions, explore, export, photos, runs, train
-from cldis.commands.parts import FAILURE, INTERRUPTED, USER_ERROR, Parser
+from cldis.commands.cli_common import FAILURE, INTERRUPTED, USER_ERROR, Parser
 
 GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
 

@@ -125,7 +125,7 @@ UNWEIGHTED = ("none", "diffae", "encdiff")
 
 
 class BaselineConfig(Section):
-    """Another method in the place of the closed loop (`cldis.baselines`)."""
+    """Another method in the place of the closed loop (`cldis.methods`)."""
 
     method: Literal[
         "none",

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
 from cldis.io import write_bytes
+
+SHOWN_SIDE = 96  # pixels; pages show larger pictures reduced to this, so that they stay small
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -38,6 +41,14 @@ def grid(cells: Tensor, gap: int = 2) -> Image.Image:
             top, left = gap + r * (height + gap), gap + c * (width + gap)
             page[:, top : top + height, left : left + width] = cell
     return Image.fromarray(page.permute(1, 2, 0).numpy())
+
+
+def reduced(cells: Tensor) -> Tensor:
+    """Pictures [..., 3, H, W] with sides of at most `SHOWN_SIDE` pixels."""
+    if cells.shape[-1] <= SHOWN_SIDE:
+        return cells
+    small = F.interpolate(cells.flatten(0, -4), size=(SHOWN_SIDE, SHOWN_SIDE), mode="area")
+    return small.unflatten(0, cells.shape[:-3])
 
 
 def png_bytes(picture: Image.Image) -> bytes:

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cldis.baselines import build
 from cldis.config import Config
 from cldis.diffusion import sampling
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.models.gaussian import Gaussian
-from cldis.models.unet import Denoiser
-from cldis.models.zoo import SemanticEncoder
+from cldis.methods import build
+from cldis.networks.build import SemanticEncoder
+from cldis.networks.gaussian import Gaussian
+from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import load_into, load_tensors, read_state
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 STEPS = 20
 

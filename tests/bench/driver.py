@@ -15,7 +15,7 @@ import torch
 from bench.grid import SMALL, patch_scores
 from cldis.bench.suites import SUITES
 from cldis.cli import main
-from cldis.training import engine
+from cldis.training import trainer as engine
 
 torch.set_num_threads(1)
 SUITES[SMALL.name] = SMALL

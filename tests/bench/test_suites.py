@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.grid import NAMES, SMALL
-from cldis.baselines.controls import CONTROLS as BUILT
 from cldis.bench.suite import CONTROLS, Suite
 from cldis.bench.suites import SUITES
+from cldis.methods.controls import CONTROLS as BUILT
 
 
 def test_the_queue_goes_seed_by_seed() -> None:

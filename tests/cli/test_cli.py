@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 import cldis
-from cldis.apps.moves import parse_shifts
 from cldis.cli import main
+from cldis.editing.edits import parse_shifts
 from cli.photos import write_photos
 
 SMALL = [
@@ -138,7 +138,7 @@ def test_encode(run: Path, photos: Path, tmp_path: Path) -> None:
     table = pq.read_table(out).to_pydict()
     assert len(table["path"]) == 40 and table["path"][0] == "discs/photo_000.png"
     model = cldis.load(run)
-    from cldis.apps.photos import read_photos
+    from cldis.editing.photos import read_photos
 
     codes = model.encode(read_photos([photo(photos)], model.resolution).images)
     assert codes.sem is not None and codes.disen is not None

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.data import kuka_render
-from cldis.data.kuka import ARM_COLOUR, BACKGROUND_COLOURS, OBJECT_COLOURS, Kuka
-from cldis.data.mixed import Mixed
+from cldis.data.rendered import kuka_render
+from cldis.data.rendered.colour_mixing import Mixed
+from cldis.data.rendered.kuka import ARM_COLOUR, BACKGROUND_COLOURS, OBJECT_COLOURS, Kuka
 
 STEPS = 2
 SIZES = (6, 4, 2, 3, 3, STEPS, STEPS)

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cldis.data import cars3d, celeba, dsprites, mpi3d, open_data, shapes3d, smallnorb, verify
-from cldis.data.published import FILES, PublishedFile
+from cldis.data import open_data
+from cldis.data.published import cars3d, celeba, dsprites, mpi3d, shapes3d, smallnorb, verify
+from cldis.data.published.protocol import FILES, PublishedFile
 from cldis.data.source import PUBLISHED
 
 RNG = np.random.default_rng(0)
@@ -228,7 +229,7 @@ def test_damaged_npz(folder: Path, monkeypatch: pytest.MonkeyPatch, damage: str)
         path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"no archive")
     with pytest.raises(ValueError, match="mpi3d_toy as published") as caught:
         open_data("mpi3d_toy", 16)
-    assert "python -m cldis.data.verify mpi3d_toy" in str(caught.value)
+    assert "python -m cldis.data.published.verify mpi3d_toy" in str(caught.value)
     assert not list((folder.parent / "cache").glob("*"))
 
 

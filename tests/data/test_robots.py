@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cldis.data import robots as module
-from cldis.data.robots import COLOURS, LAYERS, Robots
+from cldis.data.rendered import robots as module
+from cldis.data.rendered.robots import COLOURS, LAYERS, Robots
 
 FACTOR_ROWS = st.tuples(*(st.integers(0, 9) for _ in range(6)))
 

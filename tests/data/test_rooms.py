@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.data import rooms_render
-from cldis.data.rooms import LIGHT_COLOUR, Rooms
+from cldis.data.rendered import rooms_render
+from cldis.data.rendered.rooms import LIGHT_COLOUR, Rooms
 
 SIZES = (10, 10, 10, 8, 4, 15)
 FACTOR_ROWS = st.tuples(*(st.integers(0, size - 1) for size in SIZES))

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from cldis.baselines import METHODS
 from cldis.cli import parser
 from cldis.config import keys
+from cldis.methods import METHODS
 from cldis.training.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cldis.data.rooms import Rooms
-from cldis.training.engine import train
+from cldis.data.rendered.rooms import Rooms
 from cldis.training.recipes import recipe_config
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import train
 from explorer.visits import Visit, serving
 
 

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from browsers import grave
-from cldis.apps.explorer.uploads import discard
 from cldis.data.decode import to_photo
+from cldis.explorer.uploads import discard
 from explorer.visits import (
     Visit,
     decoded,

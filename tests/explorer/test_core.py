@@ -10,20 +10,20 @@ import pytest
 import torch
 from PIL import Image
 
-from apps.runs import TINY
-from cldis.apps.drawing import vae_draw
-from cldis.apps.explorer.collection import Collection
-from cldis.apps.explorer.pictures import draw_map, map_hit, map_places
-from cldis.apps.explorer.server import free_port, read_password
-from cldis.apps.explorer.sessions import IDLE, MOST, Session, Sessions
-from cldis.apps.explorer.studio import Studio
-from cldis.apps.explorer.uploads import read_upload, shown_name
 from cldis.cli import main
 from cldis.config import Config
-from cldis.data.rooms import Rooms
+from cldis.data.rendered.rooms import Rooms
+from cldis.editing.drawing import vae_draw
+from cldis.explorer.collection import Collection
+from cldis.explorer.pictures import draw_map, map_hit, map_places
+from cldis.explorer.server import free_port, read_password
+from cldis.explorer.sessions import IDLE, MOST, Session, Sessions
+from cldis.explorer.studio import Studio
+from cldis.explorer.uploads import read_upload, shown_name
 from cldis.io import write_json
-from cldis.training.engine import train
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import train
+from pages.runs import TINY
 
 
 @pytest.fixture(scope="module")

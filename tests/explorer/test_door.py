@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from cldis.apps.explorer import door  # noqa: E402
+from cldis.explorer import door  # noqa: E402
 
 SECRET = "a long päss phrase"
 FORM = b"password=a+long+p%C3%A4ss+phrase"

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from browsers import grave
-from cldis.apps.explorer.door import PAUSE
 from cldis.data.decode import to_photo
+from cldis.explorer.door import PAUSE
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import save_directions
 from explorer.visits import Visit, photo, serving, settled, shown

@@ -19,22 +19,22 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import cldis
-from cldis.baselines import build
 from cldis.cli import main
 from cldis.config import BASELINES, Config
-from cldis.data.rooms import Rooms
+from cldis.data.rendered.rooms import Rooms
 from cldis.hub.card import header, plain
 from cldis.hub.facts import checked_licence
 from cldis.hub.folder import FILES
 from cldis.images import to_model
 from cldis.io import read_json, write_json
+from cldis.methods import build
 from cldis.metrics.probe import factor_probe
 from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import load_directions, save_directions
-from cldis.training.engine import Trainer
 from cldis.training.recipes import recipe_config
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import Trainer
 from loop.small import SMALL, perturbed, pictures
 
 UNITS = 4

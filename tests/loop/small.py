@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from cldis.config import Config
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.loop.stage import Stage
+from cldis.loop.phases import Stage
 
 SMALL = (
     "model.resolution=16",

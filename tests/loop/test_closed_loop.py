@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cldis.loop.closed_loop import ClosedLoop, Draws, StepOutput
 from cldis.loop.feedback import Feedback, build_feedback
-from cldis.models.gaussian import kl_to_standard
+from cldis.networks.gaussian import kl_to_standard
 from loop.small import both, pictures, small_config, small_loop
 
 ARMS = ("vae", "diffae", "open", "closed")

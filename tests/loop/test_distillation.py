@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.distributions import Categorical, Normal, kl_divergence
 
 from cldis.loop.distillation import distillation_loss
-from cldis.models.gaussian import Gaussian
+from cldis.networks.gaussian import Gaussian
 
 KINDS = ("kl", "softmax_kl", "mse")
 seeds = st.integers(0, 2**31)

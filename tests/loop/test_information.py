@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cldis.config import FeedbackConfig
-from cldis.data.rooms import Rooms
+from cldis.data.rendered.rooms import Rooms
 from cldis.diffusion.process import NoiseProcess
 from cldis.images import to_model
 from cldis.loop.feedback import Information, Observation

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cldis.config import DistillationConfig
 from cldis.loop.closed_loop import Draws
 from cldis.loop.feedback import build_feedback
-from cldis.loop.stage import Stage, distillation_weight, stage_at
+from cldis.loop.phases import Stage, distillation_weight, stage_at
 from loop.small import pictures, small_config, small_loop
 
 LED = ("loop.lead=64", "feedback.warmup=0", "feedback.rate=10")

@@ -10,17 +10,17 @@ import pytest
 import torch
 
 import cldis
-from cldis.apps import navigate
-from cldis.apps.moves import parse_directions
-from cldis.apps.navigate import scene_of
 from cldis.cli import main
 from cldis.data import open_data
+from cldis.editing.edits import parse_directions
+from cldis.navigation import navigate
 from cldis.navigation.directions import Directions
+from cldis.navigation.navigate import scene_of
 from cldis.navigation.store import load_directions, read_about, save_directions
 from cldis.navigation.train import Navigator, Recipe
-from cldis.training import engine
+from cldis.training import trainer as engine
 from cldis.training.recipes import recipe_config
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 from cli.photos import write_photos
 
 # A VAE whose code says much, soon: a weak KL and large steps.
@@ -203,7 +203,7 @@ def test_parse_directions() -> None:
 
 
 def test_moves_add_up(run: Path) -> None:
-    from cldis.apps.moves import Moves
+    from cldis.editing.edits import Moves
 
     model = cldis.load(run)
     moves = Moves.of(model, run, {0: 1.0}, [("1", 2.0)])

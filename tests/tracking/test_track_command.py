@@ -15,12 +15,12 @@ from PIL import Image
 pytest.importorskip("cv2")
 
 import cldis
-from cldis.apps.select import select_runs
-from cldis.apps.track import STEPS, track, track_run
 from cldis.cli import main
 from cldis.data import open_data
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import save_directions
+from cldis.tracking.select import select_runs
+from cldis.tracking.track import STEPS, track, track_run
 from cli.photos import write_photos
 
 SMALL = ["--recipe", "tiny", "--resolution", "16", "--images", "192"]
@@ -103,7 +103,7 @@ def test_a_direction_is_what_the_decoder_draws(run: Path, photos: Path) -> None:
     model, source = cldis.load(run), open_data(str(photos), 16)
     given = Directions.random(4, 2, seed=3)
     seen = track(model, source, images=2, shifts=(-1.0, 0.0, 2.0), directions=given)
-    from cldis.apps.drawing import held_out
+    from cldis.editing.drawing import held_out
     from cldis.images import to_model
 
     z = model.encode(to_model(source.batch(held_out(source, 2)))).z[:1]
@@ -126,7 +126,7 @@ def test_other_images_are_noticed(
     assert not any("unlike" in warning for warning in found["warnings"])
     model = cldis.load(copy)
     model.unit_mean = model.unit_mean + 4 * model.unit_std  # codes far from those of training
-    monkeypatch.setattr("cldis.apps.track.load", lambda path: model)
+    monkeypatch.setattr("cldis.tracking.track.load", lambda path: model)
     assert main(arguments) == 0
     assert "unlike the training images" in scores_in(copy / "tracking")["warnings"][0]
     assert "cldis: warning: the images are unlike" in capsys.readouterr().err

@@ -13,12 +13,12 @@ import torch
 pytest.importorskip("cv2")
 
 import cldis
-from cldis.apps.track import SHIFTS, Tracking, track
-from cldis.apps.track_maps import FOLDER, MAPS, load_maps, maps_of, save_maps
 from cldis.cli import main
 from cldis.data import open_data
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
+from cldis.tracking.maps import FOLDER, MAPS, load_maps, maps_of, save_maps
+from cldis.tracking.track import SHIFTS, Tracking, track
 from cli.photos import write_photos
 
 
@@ -38,7 +38,7 @@ def tracking(run: Path) -> Tracking:
     model.unit_std = torch.full(
         (4,), 100.0
     )  # hardly trained: far shifts, so that something changes
-    source = open_data(cldis.training.run.RunFolder.open(run).about["data"]["source"], 16)
+    source = open_data(cldis.training.run_folder.RunFolder.open(run).about["data"]["source"], 16)
     return track(model, source, images=4, directions=Directions.random(4, 3, seed=1))
 
 

@@ -33,10 +33,11 @@ import torch
 
 import cldis.io
 from cldis.config import Config
-from cldis.data.rooms import Rooms
-from cldis.training import checkpoint, engine
+from cldis.data.rendered.rooms import Rooms
+from cldis.training import checkpoint
+from cldis.training import trainer as engine
 from cldis.training.log import MetricsLog
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 DONE, STOPPED, FAILED = 0, 3, 4
 

@@ -16,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from cldis.config import Config
-from cldis.data.rooms import Rooms
+from cldis.data.rendered.rooms import Rooms
 from cldis.data.source import ImageSource
-from cldis.training import engine
+from cldis.training import trainer as engine
 from cldis.training.checkpoint import checkpoints, load_tensors, read_state
 from cldis.training.log import read_metrics
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).with_name("driver.py")

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 import torch
 
-from cldis.data.rooms import Rooms
+from cldis.data.rendered.rooms import Rooms
 from cldis.data.split import split
 from cldis.images import to_model
-from cldis.training import engine, health
+from cldis.training import health
+from cldis.training import trainer as engine
 from cldis.training.checkpoint import checkpoints, load_tensors
-from cldis.training.engine import Diverged, Trainer
 from cldis.training.log import read_metrics
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import Diverged, Trainer
 from training.harness import (
     Server,
     TwoFactors,

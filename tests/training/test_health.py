@@ -10,7 +10,7 @@ import torch
 from cldis.images import to_model
 from cldis.loop.closed_loop import ClosedLoop
 from cldis.training import health
-from cldis.training.units import unit_statistics
+from cldis.training.unit_stats import unit_statistics
 from training.harness import TwoFactors, config
 
 ALIVE = {"gap": 0.3, "sem_active_units": 3, "disen_active_units": 2}

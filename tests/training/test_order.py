@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.training.order import DataOrder, step_seed
+from cldis.training.sampler import DataOrder, step_seed
 
 SIZES = st.integers(1, 40)
 BATCHES = st.integers(1, 50)

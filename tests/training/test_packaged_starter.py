@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from cldis.data.rooms import Rooms
+from cldis.data.rendered.rooms import Rooms
 from cldis.images import to_model
 from cldis.io import read_json
 from cldis.loop.closed_loop import ClosedLoop

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cldis.training import precision
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 from training.harness import TwoFactors, config
 
 

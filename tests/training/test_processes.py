@@ -12,8 +12,8 @@ import torch
 
 from cldis.io import read_json, write_json
 from cldis.training.checkpoint import checkpoints, load_tensors
-from cldis.training.engine import accelerator
 from cldis.training.log import read_metrics
+from cldis.training.trainer import accelerator
 from training.harness import (
     DRIVER,
     SIGINT,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cldis.training.run import FORMAT, RunFolder
+from cldis.training.run_folder import FORMAT, RunFolder
 from training.harness import TwoFactors, config
 
 

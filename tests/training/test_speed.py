@@ -10,11 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.baselines import build
-from cldis.data.mixed import DeviceMixer, Mixed
-from cldis.data.rooms import Rooms
+from cldis.data.rendered.colour_mixing import DeviceMixer, Mixed
+from cldis.data.rendered.rooms import Rooms
 from cldis.images import to_model
-from cldis.training import engine, speed
+from cldis.methods import build
+from cldis.training import device as speed
+from cldis.training import trainer as engine
 from training.harness import TwoFactors, config, trainer
 
 CPU = torch.device("cpu")

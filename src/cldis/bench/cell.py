@@ -21,10 +21,10 @@ from cldis.config import Config
 from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.metrics.suite import SettingName
-from cldis.training.engine import Trainer
 from cldis.training.log import read_metrics
 from cldis.training.processor import cpuinfo
-from cldis.training.run import RunFolder, git_revision, versions
+from cldis.training.run_folder import RunFolder, git_revision, versions
+from cldis.training.trainer import Trainer
 
 
 class Stopped(Exception):

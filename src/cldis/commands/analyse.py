@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.parts import out_folder, run_command
+from cldis.commands.cli_common import out_folder, run_command
 
 if TYPE_CHECKING:
-    from cldis.commands.parts import Commands
+    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -35,7 +35,7 @@ def add(commands: Commands) -> None:
 
 
 def _analyse(options: argparse.Namespace) -> int:
-    from cldis.apps.analyse import analyse
+    from cldis.pages.analysis import analyse
 
     table = Path(options.labels) if options.labels else None
     out = out_folder(options.out)

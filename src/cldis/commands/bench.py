@@ -6,12 +6,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cldis.bench.suites import SUITES, find_suite
-from cldis.commands.parts import INTERRUPTED
+from cldis.commands.cli_common import INTERRUPTED
 
 RESULTS, RUNS = "results", "runs/bench"
 
 if TYPE_CHECKING:
-    from cldis.commands.parts import Commands
+    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.parts import INTERRUPTED, out_folder, run_command
+from cldis.commands.cli_common import INTERRUPTED, out_folder, run_command
 
 if TYPE_CHECKING:
-    from cldis.commands.parts import Commands
+    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
 
 
 def _navigate(options: argparse.Namespace) -> int:
-    from cldis.apps.navigate import navigate_run
+    from cldis.navigation.navigate import navigate_run
 
     asked = {"directions": options.directions, "init": options.init, "images": options.images}
     text = navigate_run(options.run, **asked, resume=options.resume)
@@ -55,15 +55,15 @@ def _navigate(options: argparse.Namespace) -> int:
 
 
 def _name(options: argparse.Namespace) -> int:
-    from cldis.apps.navigate import name_direction
+    from cldis.navigation.navigate import name_direction
 
     print(name_direction(options.run, options.direction, options.name))
     return 0
 
 
 def _track(options: argparse.Namespace) -> int:
-    from cldis.apps.track import IMAGES, track_to_folder
-    from cldis.apps.track_pictures import table
+    from cldis.tracking.pictures import table
+    from cldis.tracking.track import IMAGES, track_to_folder
 
     out = out_folder(options.out) if options.out is not None else None
     images = IMAGES if options.images is None else options.images
@@ -78,7 +78,7 @@ def _track(options: argparse.Namespace) -> int:
 
 
 def _select(options: argparse.Namespace) -> int:
-    from cldis.apps.select import select_runs, table
+    from cldis.tracking.select import select_runs, table
 
     if Path(options.out).suffix != ".json":
         raise ValueError(f"--out {options.out} must end in .json")

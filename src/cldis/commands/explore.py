@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cldis.commands.parts import run_command
+from cldis.commands.cli_common import run_command
 
 if TYPE_CHECKING:
-    from cldis.commands.parts import Commands
+    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -31,7 +31,7 @@ def add(commands: Commands) -> None:
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from cldis.apps.explorer.server import explore
+    from cldis.explorer.server import explore
 
     explore(options.run, options.host, options.port, options.password_file)
     return 0

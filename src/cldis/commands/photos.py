@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.parts import open_run, out_folder, run_command
+from cldis.commands.cli_common import open_run, out_folder, run_command
 
 if TYPE_CHECKING:
-    from cldis.commands.parts import Commands
+    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -48,8 +48,8 @@ def add(commands: Commands) -> None:
 
 
 def _traverse(options: argparse.Namespace) -> int:
-    from cldis.apps.photos import heldout_photos, read_photos
-    from cldis.apps.traverse import traverse_units
+    from cldis.editing.photos import heldout_photos, read_photos
+    from cldis.editing.traverse import traverse_units
     from cldis.model import load
 
     out, model = out_folder(options.out), load(options.run)
@@ -63,12 +63,12 @@ def _traverse(options: argparse.Namespace) -> int:
 
 
 def _edit(options: argparse.Namespace) -> int:
-    from cldis.apps.moves import Moves, parse_moves
+    from cldis.editing.edits import Moves, parse_moves
 
     shifts, along = parse_moves(options.shift, options.direction)
 
-    from cldis.apps.edit import edit_photos
-    from cldis.apps.photos import read_photos
+    from cldis.editing.edit import edit_photos
+    from cldis.editing.photos import read_photos
     from cldis.model import load
 
     out, model = out_folder(options.out), load(options.run)
@@ -79,8 +79,8 @@ def _edit(options: argparse.Namespace) -> int:
 
 
 def _reconstruct(options: argparse.Namespace) -> int:
-    from cldis.apps.photos import read_photos
-    from cldis.apps.reconstruct import reconstruct_photos
+    from cldis.editing.photos import read_photos
+    from cldis.editing.reconstruct import reconstruct_photos
     from cldis.model import load
 
     out, model = out_folder(options.out), load(options.run)
@@ -93,9 +93,9 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
 
 def _encode(options: argparse.Namespace) -> int:
-    from cldis.apps.encode import encode_collection
     from cldis.data import open_data
     from cldis.data.skipped import skipped_table
+    from cldis.editing.encode import encode_collection
     from cldis.io import write_text
     from cldis.model import load
 

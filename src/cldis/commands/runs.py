@@ -6,10 +6,10 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from cldis.commands.parts import open_run, run_command
+from cldis.commands.cli_common import open_run, run_command
 
 if TYPE_CHECKING:
-    from cldis.commands.parts import Commands
+    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from cldis.apps.info import info_text, run_info
+    from cldis.training.info import info_text, run_info
 
     found = run_info(open_run(options.run))
     print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else info_text(found))
@@ -29,7 +29,7 @@ def _info(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from cldis.apps.report import write_report
+    from cldis.pages.report import write_report
 
     print(write_report(open_run(options.run), progress=True))
     return 0

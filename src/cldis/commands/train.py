@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.parts import INTERRUPTED, open_run
+from cldis.commands.cli_common import INTERRUPTED, open_run
 from cldis.config import Config
 
 if TYPE_CHECKING:
-    from cldis.commands.parts import Commands
+    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from cldis.apps.train import dry_run, train_run
+    from cldis.commands.train_run import dry_run, train_run
 
     out = Path(options.out)
     if options.resume:

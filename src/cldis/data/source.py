@@ -157,38 +157,38 @@ def _known(name: str, resolution: int, cache_dir: Path | None, progress: bool) -
     """One of `NAMES`; each is imported when it is asked for."""
     match name:
         case "rooms":
-            from cldis.data.rooms import Rooms
+            from cldis.data.rendered.rooms import Rooms
 
             return Rooms(resolution, cache_dir)
         case "kuka":
-            from cldis.data.kuka import Kuka
+            from cldis.data.rendered.kuka import Kuka
 
             return Kuka(resolution, cache_dir, progress)
         case "robots":
-            from cldis.data.robots import Robots
+            from cldis.data.rendered.robots import Robots
 
             return Robots(resolution, cache_dir)
         case "dsprites":
-            from cldis.data.dsprites import DSprites
+            from cldis.data.published.dsprites import DSprites
 
             return DSprites(resolution, cache_dir, progress)
         case "shapes3d":
-            from cldis.data.shapes3d import Shapes3d
+            from cldis.data.published.shapes3d import Shapes3d
 
             return Shapes3d(resolution, cache_dir, progress)
         case "cars3d":
-            from cldis.data.cars3d import Cars3d
+            from cldis.data.published.cars3d import Cars3d
 
             return Cars3d(resolution, cache_dir, progress)
         case "smallnorb":
-            from cldis.data.smallnorb import SmallNorb
+            from cldis.data.published.smallnorb import SmallNorb
 
             return SmallNorb(resolution, cache_dir, progress)
         case "celeba":
-            from cldis.data.celeba import CelebA
+            from cldis.data.published.celeba import CelebA
 
             return CelebA(resolution, cache_dir, progress)
-    from cldis.data.mpi3d import Mpi3d
+    from cldis.data.published.mpi3d import Mpi3d
 
     return Mpi3d(name, resolution, cache_dir, progress)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cldis.io import read_json
 from cldis.training.log import read_metrics
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from cldis.model import Model

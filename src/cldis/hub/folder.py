@@ -22,11 +22,11 @@ from jinja2 import TemplateError
 from safetensors.torch import save
 from torch import Tensor
 
-from cldis.baselines import build
 from cldis.config import Config
 from cldis.hub.card import model_card
 from cldis.hub.facts import checked_licence, facts_of
 from cldis.io import read_json, sync_directory, write_bytes, write_json, write_text
+from cldis.methods import build
 from cldis.navigation.store import (
     TENSORS,
     TEXT,

@@ -17,9 +17,9 @@ from cldis.config import Config
 from cldis.diffusion.process import NoiseProcess
 from cldis.loop.distillation import distillation_loss
 from cldis.loop.feedback import Feedback, Observation
-from cldis.loop.stage import Stage
-from cldis.models import zoo
-from cldis.models.gaussian import Gaussian, kl_to_standard
+from cldis.loop.phases import Stage
+from cldis.networks import build
+from cldis.networks.gaussian import Gaussian, kl_to_standard
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class ClosedLoop(nn.Module):
         self.config = config
         arm = config.loop.arm
         self.process = NoiseProcess(config.diffusion)
-        self.semantic = None if arm == "vae" else zoo.semantic_encoder(config.model)
-        self.denoiser = None if arm == "vae" else zoo.denoiser(config.model)
-        self.vae = None if arm == "diffae" else zoo.vae(config.model)
+        self.semantic = None if arm == "vae" else build.semantic_encoder(config.model)
+        self.denoiser = None if arm == "vae" else build.denoiser(config.model)
+        self.vae = None if arm == "diffae" else build.vae(config.model)
 
     def branches(self) -> dict[str, list[nn.Parameter]]:
         """Parameters of `diffusion` (theta_diff: E_sem and U-Net) and of `vae` (phi_vae)."""

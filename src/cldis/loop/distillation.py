@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cldis.models.gaussian import Gaussian, kl
+from cldis.networks.gaussian import Gaussian, kl
 
 
 def distillation_loss(kind: str, teacher: Gaussian, student: Gaussian) -> Tensor:

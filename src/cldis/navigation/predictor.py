@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cldis.models.blocks import group_norm
-from cldis.models.encoder import halvings
+from cldis.networks.blocks import group_norm
+from cldis.networks.encoder import halvings
 
 SHIFT_WEIGHT = 0.25  # of the L1 term (Voynov & Babenko 2020, section 4)
 

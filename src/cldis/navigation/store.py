@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from cldis.io import write_bytes, write_json
 from cldis.navigation.directions import Directions
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 FOLDER, TENSORS, TEXT = "navigation", "directions.safetensors", "directions.json"
 

@@ -26,8 +26,8 @@ from cldis.navigation.directions import Directions, check_count
 from cldis.navigation.predictor import Predictor, navigation_loss
 from cldis.navigation.recognition import Recognition, Tally, held_out_rows
 from cldis.training.checkpoint import load_into, load_optimizer, optimizer_tensors
-from cldis.training.engine import Interrupts
-from cldis.training.order import step_seed
+from cldis.training.sampler import step_seed
+from cldis.training.trainer import Interrupts
 
 Init = Literal["identity", "random", "pca"]
 INITS: tuple[Init, ...] = ("identity", "random", "pca")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.models.gaussian import Gaussian, kl_to_standard
+from cldis.networks.gaussian import Gaussian, kl_to_standard
 
 DEAD_GAP = 0.01  # relative rise of the loss when z_sem belongs to another image
 ACTIVE = 0.01  # variance of a unit's mean over images (Burda et al. 2016)

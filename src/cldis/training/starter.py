@@ -9,7 +9,7 @@ from cldis.io import read_json
 from cldis.loop.closed_loop import ClosedLoop
 from cldis.loop.feedback import Feedback
 from cldis.training.checkpoint import load_into, load_tensors, read_state
-from cldis.training.run import RunFolder
+from cldis.training.run_folder import RunFolder
 
 PREFIX = "starter:"
 FOLDER = Path(__file__).parent.parent / "starters"

@@ -1,5 +1,0 @@
-"""What varies in a collection of images, seen through a trained run: one page and its numbers."""
-
-from cldis.apps.analyse.write import analyse
-
-__all__ = ["analyse"]

@@ -1,0 +1,53 @@
+"""What all commands share: the parser, exit codes, and arguments that every run command takes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cldis.training.run_folder import RunFolder
+
+USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Usage mistakes in the style of all other errors: one line, exit code 2."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        self.exit(USER_ERROR, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[Parser]
+
+
+def run_command(
+    commands: Commands, name: str, function: Callable[[argparse.Namespace], int], text: str
+) -> Parser:
+    """Add a command that takes a run folder as its first argument."""
+    made = commands.add_parser(name, help=text)
+    made.add_argument("run", metavar="RUN")
+    made.set_defaults(run_command=function)
+    return made
+
+
+def open_run(run: str | Path) -> RunFolder:
+    """Open a run folder; the import waits until a command needs it."""
+    from cldis.training.run_folder import RunFolder
+
+    return RunFolder.open(run)
+
+
+def out_folder(text: str) -> Path:
+    """The path after `--out`.
+
+    Raises:
+        ValueError: it is a file.
+    """
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--out {text} is a file; give a folder")
+    return path

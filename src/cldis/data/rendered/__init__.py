@@ -1,0 +1,1 @@
+"""Data sets drawn by our own code, with exact factors."""

@@ -1,0 +1,1 @@
+"""Pictures through a model: photos read, edited, traversed and reconstructed."""

@@ -1,0 +1,76 @@
+"""Photos of a person, as tensors a model takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from cldis.data import load_photo, open_data
+from cldis.data.skipped import skipped_table
+from cldis.editing.drawing import held_out
+from cldis.images import to_model
+from cldis.io import write_text
+from cldis.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Images [n, 3, H, W] in [-1, 1], a unique file-safe name each, and what was left out."""
+
+    images: Tensor
+    names: list[str]
+    skipped: list[tuple[str, str]]
+
+    def list_skipped(self, out: Path) -> None:
+        """Write `skipped.tsv` when anything was left out."""
+        if self.skipped:
+            write_text(out / "skipped.tsv", skipped_table(self.skipped))
+
+
+def read_photos(paths: Sequence[str], resolution: int) -> Photos:
+    """Load photo files; unreadable ones among readable ones are skipped and listed.
+
+    Raises:
+        ValueError: a path that does not exist, or no readable photo at all.
+    """
+    images, names, skipped = [], [], []
+    for path in paths:
+        if not Path(path).is_file():
+            what = "is a folder; give photo files" if Path(path).is_dir() else "does not exist"
+            raise ValueError(f"{path} {what}")
+        try:
+            images.append(load_photo(Path(path), resolution))
+            names.append(Path(path).stem)
+        except ValueError as error:
+            skipped.append((path, str(error)))
+    if not images:
+        raise ValueError(skipped[0][1] if len(skipped) == 1 else f"no readable photo: {skipped}")
+    return Photos(to_model(np.stack(images)), _unique(names), skipped)
+
+
+def heldout_photos(run: RunFolder, count: int) -> Photos:
+    """Held-out images of the run's own data, evenly spread over it.
+
+    Raises:
+        ValueError: the data is not there any more.
+    """
+    source = open_data(run.about["data"]["source"], run.config.model.resolution)
+    chosen = held_out(source, count)
+    names = [Path(source.label(int(index))).stem for index in chosen]
+    return Photos(to_model(source.batch(chosen)), _unique(names), [])
+
+
+def _unique(names: list[str]) -> list[str]:
+    safe = [re.sub(r"[^\w.-]+", "_", name)[:80] or "photo" for name in names]
+    found: list[str] = []
+    for name in safe:
+        candidate, number = name, 2
+        while candidate in found:
+            candidate, number = f"{name}_{number}", number + 1
+        found.append(candidate)
+    return found

@@ -1,0 +1,44 @@
+"""What each unit does: a grid per unit, rows images, columns shifts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from cldis.editing.photos import Photos
+from cldis.images import captioned, grid, save_png
+from cldis.io import write_json
+from cldis.model import STEPS, Model
+
+AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+
+
+def traverse_units(
+    model: Model, photos: Photos, out: Path, quiet: bool = False, steps: int = STEPS
+) -> Path:
+    """Write `unit_NN.png` per unit, `overview.png` (first photo, one row per unit), and
+    `traversals.json` with how much each unit changes the picture, in [0, 2] per pixel.
+
+    Returns the overview. Shifts are in standard deviations of the unit.
+    """
+    z = model.encode(photos.images).z
+    x_T = model.invert(photos.images, z, steps)
+    rows, changes = [], []
+    captions = [f"{amount:+g}" for amount in AMOUNTS]
+    for unit in tqdm(range(model.units), desc="traverse", unit="unit", disable=quiet):
+        cells = model.traverse_from(z, x_T, unit, AMOUNTS, steps)
+        middle = cells[:, AMOUNTS.index(0.0)]
+        changes.append(float((cells - middle[:, None]).abs().mean()))
+        rows.append(cells[0])
+        save_png(captioned(grid(cells), captions), out / f"unit_{unit:02d}.png")
+    order = sorted(range(model.units), key=lambda unit: -changes[unit])
+    page = grid(torch.stack([rows[unit] for unit in order]))
+    save_png(captioned(page, captions, [str(unit) for unit in order]), out / "overview.png")
+    write_json(
+        out / "traversals.json",
+        {"amounts": AMOUNTS, "photos": photos.names, "change": dict(enumerate(changes))},
+    )
+    photos.list_skipped(out)
+    return out / "overview.png"

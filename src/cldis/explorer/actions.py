@@ -1,0 +1,276 @@
+"""What a visitor can do, apart from the page it is done on: keys and numbers in, HTML out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from PIL import Image
+
+from cldis.explorer import pictures, views
+from cldis.explorer.collection import Collection, along
+from cldis.explorer.sessions import Session, Sessions
+from cldis.explorer.studio import REACH, Begin, Studio
+from cldis.explorer.uploads import MAX_PHOTOS, discard, read_upload, shown_name
+from cldis.images import to_model
+from cldis.training.info import run_info
+
+PLACES = tuple(round(-REACH + 0.5 * i, 1) for i in range(int(4 * REACH) + 1))
+SHOWN = 8  # pictures in a list
+
+View = tuple[str, str, str]  # status, stage, downloads
+
+
+class Actions:
+    """Every method takes the key of a session first. Generators give the state as it grows."""
+
+    def __init__(self, studio: Studio, sessions: Sessions) -> None:
+        self.studio, self.sessions = studio, sessions
+
+    def words(self, amounts: Sequence[float]) -> str:
+        """`smile +2, unit 3 -1`."""
+        moved = [(i, amount) for i, amount in enumerate(amounts) if amount]
+        return ", ".join(f"{self.studio.label(i)} {amount:+g}" for i, amount in moved)
+
+    def open_sample(self, key: str, index: int) -> Iterator[View]:
+        """Put a sample photo on the stage, keeping the edit."""
+        image, name = self.studio.samples.images[index], self.studio.samples.names[index]
+        waiting = Begin(name, image, image, None, image, image)
+        yield from self._put(key, waiting, lambda: self.studio.sample(index))
+
+    def open_upload(self, key: str, path: str) -> Iterator[View]:
+        """Put an uploaded photo on the stage; a refused one leaves everything as it was."""
+        session = self.sessions.get(key)
+        name = shown_name(path)
+        try:
+            image = read_upload(path, self.studio.resolution)
+        except ValueError as error:
+            yield views.status(str(error), "bad"), *self._still(session)
+            return
+        waiting = Begin(name, image, image, None, image, image)
+        yield from self._put(key, waiting, lambda: self.studio.begin(image, name))
+
+    def open_listed(self, key: str, index: int) -> Iterator[View]:
+        """Put a picture of the collection on the stage."""
+        session, found = self.sessions.get(key), self.studio.collection()
+        place = session.ids[index]
+        image = to_model(found.images[place][None])[0]
+        name = shown_name(found.labels[place])
+        waiting = Begin(name, image, image, None, image, image)
+        yield from self._put(key, waiting, lambda: self.studio.begin(image, name))
+
+    def preview(self, key: str, amounts: Sequence[float]) -> View:
+        """The edit in few steps."""
+        session = self.sessions.get(key)
+        if session.photo is None:
+            return views.status("Choose a photo first.", "bad"), "", ""
+        drawn = self.studio.preview(session.photo, amounts)
+        words = self.words(amounts)
+        return (
+            views.status("Preview. Computing the full picture …", "busy"),
+            views.stage(self.studio, session.photo, drawn, "busy", words),
+            "",
+        )
+
+    def settle(self, key: str, amounts: Sequence[float]) -> View:
+        """The edit in full."""
+        session = self.sessions.get(key)
+        begin = session.photo
+        if begin is None:
+            return views.status("Choose a photo first.", "bad"), "", ""
+        drawn = self.studio.edited(begin, amounts)
+        session.settle(tuple(amounts))
+        session.picture = drawn
+        words = self.words(amounts)
+        return (
+            views.status(f"Done: {words}." if words else "Done: nothing is changed yet."),
+            views.stage(self.studio, begin, drawn, "done", words),
+            views.photo_links(begin, drawn, words),
+        )
+
+    def undo(self, key: str, amounts: Sequence[float]) -> tuple[float, ...]:
+        """The edit before the one that the sliders show, settled or not."""
+        session = self.sessions.get(key)
+        return session.undo() if tuple(amounts) == session.amounts else session.amounts
+
+    def strip(self, key: str, row: int) -> Iterator[tuple[str, str]]:
+        """Status, and the photo along one row as strip and animation."""
+        session = self.sessions.get(key)
+        if session.photo is None:
+            yield views.status("Choose a photo first.", "bad"), ""
+            return
+        label = self.studio.label(row)
+        yield views.status(f"Computing {len(PLACES)} pictures along {label} …", "busy"), ""
+        frames = self.studio.traversal(session.photo, session.amounts, row, PLACES)
+        shown = views.strip(frames, PLACES, session.photo, label)
+        yield views.status(f"Done: {session.photo.name} along {label}."), shown
+
+    def rename(self, row: int, name: str) -> str:
+        """Status after naming a row."""
+        try:
+            before = self.studio.label(row)
+            return views.status(f"{before} is now called {self.studio.rename(row, name)}.")
+        except (ValueError, OSError) as error:
+            return views.status(f"{error}", "bad")
+
+    def second_sample(
+        self, key: str, index: int, chosen: Sequence[int]
+    ) -> Iterator[tuple[str, str]]:
+        """Take a sample as the second photo of a mix."""
+        yield views.status("Computing: reading the second photo …", "busy"), ""
+        self.sessions.get(key).other = self.studio.sample(index)
+        yield from self.mix(key, chosen)
+
+    def second_upload(
+        self, key: str, path: str, chosen: Sequence[int]
+    ) -> Iterator[tuple[str, str]]:
+        try:
+            image = read_upload(path, self.studio.resolution)
+        except ValueError as error:
+            yield views.status(str(error), "bad"), ""
+            return
+        yield views.status("Computing: reading the second photo …", "busy"), ""
+        self.sessions.get(key).other = self.studio.begin(image, shown_name(path))
+        yield from self.mix(key, chosen)
+
+    def mix(self, key: str, chosen: Sequence[int]) -> Iterator[tuple[str, str]]:
+        """Status, and the photo with its place along `chosen` taken from the second photo."""
+        session = self.sessions.get(key)
+        if session.photo is None or session.other is None:
+            yield views.status("Choose a second photo; the first is the one under Edit."), ""
+            return
+        yield views.status("Computing the mixture …", "busy"), ""
+        result = self.studio.mixed(session.photo, session.other, chosen)
+        names = ", ".join(self.studio.label(row) for row in chosen)
+        words = f"Done: {names} from {session.other.name}." if names else "Nothing is taken yet."
+        yield views.status(words), views.mixed(self.studio, session.photo, session.other, result)
+
+    def copy_to_samples(self, key: str) -> Iterator[tuple[str, str]]:
+        """The edit on all sample photos."""
+        samples = self.studio.samples
+        yield from self._copy(
+            key, [functools.partial(self.studio.sample, i) for i in range(len(samples.names))], []
+        )
+
+    def copy_to_uploads(self, key: str, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """The edit on uploaded photos; those that cannot be read are named."""
+        begins, refused = [], []
+        for path in paths[:MAX_PHOTOS]:
+            name = shown_name(path)
+            try:
+                image = read_upload(path, self.studio.resolution)
+                begins.append(functools.partial(self.studio.begin, image, name))
+            except ValueError as error:
+                refused.append(f"{name}: {error}")
+        for path in paths[MAX_PHOTOS:]:
+            discard(path)
+        if len(paths) > MAX_PHOTOS:
+            refused.append(f"{len(paths) - MAX_PHOTOS} photos beyond the first {MAX_PHOTOS}")
+        yield from self._copy(key, begins, refused)
+
+    def map(self, row: int) -> tuple[str, Image.Image | None]:
+        """Status, and the map coloured by a row."""
+        try:
+            found = self.studio.collection()
+        except (ValueError, OSError) as error:
+            return views.status(str(error), "bad"), None
+        words = (
+            f"{len(found.labels):,} pictures of this run's data; alike codes lie near each other. "
+            f"Yellow is high in {self.studio.label(row)}, blue is low. Click a picture to edit it."
+        )
+        return views.status(words), pictures.draw_map(found, self.studio.rows[row].number)
+
+    def hit(self, key: str, x: float, y: float) -> Iterator[View]:
+        """Put the picture at a place of the map on the stage."""
+        session = self.sessions.get(key)
+        session.ids = [pictures.map_hit(self.studio.collection(), x, y)]
+        yield from self.open_listed(key, 0)
+
+    def listed(
+        self, key: str, what: str, row: int, near: Sequence[int]
+    ) -> tuple[str, list[tuple[Image.Image, str]]]:
+        """Status and captioned pictures: `extremes` of a row, `neighbours` of the photo along the
+        rows `near`, or `outliers`."""
+        session = self.sessions.get(key)
+        try:
+            found = self.studio.collection()
+        except (ValueError, OSError) as error:
+            return views.status(str(error), "bad"), []
+        label = self.studio.label(row)
+        if what == "extremes":
+            number = self.studio.rows[row].number
+            low, high = found.extremes(number, SHOWN)
+            ids = [*low, *reversed(high)]
+            notes = [f"{found.codes[i, number]:+.1f}" for i in ids]
+            words = f"Lowest and highest in {label}, in standard deviations from the mean."
+        elif what == "outliers":
+            ids, far = found.outliers(2 * SHOWN)
+            notes = [f"{value:.2f}" for value in far]
+            words = "Farthest from their own neighbours, in standard deviations."
+        elif session.photo is None:
+            return views.status("Choose a photo first.", "bad"), []
+        else:
+            code = self._code(session)
+            numbers = [self.studio.rows[i].number for i in near]
+            ids, far = found.nearest(code, numbers, 2 * SHOWN)
+            notes = [f"{value:.2f}" for value in far]
+            by = ", ".join(self.studio.label(i) for i in near) or "all of them"
+            words = f"Nearest to {session.photo.name} along {by}, in standard deviations."
+        session.ids = ids
+        return views.status(words), self._captioned(found, ids, notes)
+
+    def run_page(self) -> str:
+        return views.run_page(self.studio, run_info(self.studio.run))
+
+    def _code(self, session: Session) -> np.ndarray:
+        assert session.photo is not None
+        z = session.photo.z + self.studio.change(session.amounts)
+        return along(self.studio.model, self.studio.directions, z[None].numpy())[0]
+
+    def _captioned(
+        self, found: Collection, ids: Sequence[int], notes: Sequence[str]
+    ) -> list[tuple[Image.Image, str]]:
+        return [
+            (Image.fromarray(found.images[i].transpose(1, 2, 0)), note)
+            for i, note in zip(ids, notes, strict=True)
+        ]
+
+    def _copy(
+        self, key: str, begins: Sequence[Callable[[], Begin]], refused: Sequence[str]
+    ) -> Iterator[tuple[str, str]]:
+        session = self.sessions.get(key)
+        amounts, done = session.amounts, []
+        left_out = f" Left out: {'; '.join(refused)}" if refused else ""
+        if not begins:
+            yield views.status(f"No photo to edit.{left_out}", "bad"), ""
+            return
+        words = self.words(amounts) or "no change yet: move a slider under Edit first"
+        yield views.status(f"Computing photo 1 of {len(begins)} …{left_out}", "busy"), ""
+        for number, begin in enumerate(begins, 1):
+            found = begin()
+            done.append((found.name, found.image, self.studio.edited(found, amounts)))
+            if number < len(begins):
+                text = f"Computing photo {number + 1} of {len(begins)} …{left_out}"
+                yield views.status(text, "busy"), views.copies(self.studio, done, False)
+        mood = "bad" if refused else "done"
+        text = f"Done: {len(done)} photos with {words}.{left_out}"
+        yield views.status(text, mood), views.copies(self.studio, done, True)
+
+    def _put(self, key: str, waiting: Begin, make: Callable[[], Begin]) -> Iterator[View]:
+        """The photo at once, then what the model makes of it."""
+        session = self.sessions.get(key)
+        text = f"Computing: the model reads {waiting.name} …"
+        yield views.status(text, "busy"), views.stage(self.studio, waiting, None, "busy", ""), ""
+        session.photo = make()
+        yield self.settle(key, session.amounts)
+
+    def _still(self, session: Session) -> tuple[str, str]:
+        """Stage and downloads as they are."""
+        if session.photo is None or session.picture is None:
+            return "", ""
+        words = self.words(session.amounts)
+        return (
+            views.stage(self.studio, session.photo, session.picture, "done", words),
+            views.photo_links(session.photo, session.picture, words),
+        )

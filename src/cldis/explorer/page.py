@@ -1,0 +1,369 @@
+"""The page of the explorer: Gradio's parts, wired to `Actions`."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from cldis.explorer import views
+from cldis.explorer.actions import Actions
+from cldis.explorer.door import key_of
+from cldis.explorer.gradio_parts import GalleryOutput, PictureOutput, untouched
+from cldis.explorer.pictures import coarse, picture
+from cldis.explorer.sessions import Sessions
+from cldis.explorer.studio import REACH, Studio
+from cldis.explorer.uploads import FORMATS, MAX_BYTES, MAX_PHOTOS
+
+KEEP = (60, 300)  # seconds: how often Gradio looks for files of its own, and how old they may get
+LISTS = [("extremes of a direction", "extremes"), ("neighbours of my photo", "neighbours")]
+LISTS += [("outliers", "outliers")]
+ENDINGS = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"]
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """The page of a run."""
+    sessions = Sessions(len(studio.rows))
+    title = f"cldis explorer: {studio.run.path.name}"
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=KEEP) as page:
+        Page(studio, Actions(studio, sessions), page)
+
+        def closed(request: gr.Request) -> None:
+            sessions.end(key_of(request))
+
+        page.unload(closed)
+    return page
+
+
+PhotoInput, FilesInput = untouched(gr.Image), untouched(gr.File)
+
+
+class Page:
+    """Parts and wires. Computing waits in three queues: previews, full pictures, the rest."""
+
+    def __init__(self, studio: Studio, actions: Actions, page: gr.Blocks) -> None:
+        self.studio, self.actions, self.page = studio, actions, page
+        self.named: list[Any] = []  # drop-downs that list the directions
+        name = studio.run.path.name
+        gr.HTML(
+            f"<h1>{html.escape(name)} <small>cldis explorer</small></h1>"
+            f"<p>Move a direction, see your photo follow. "
+            f"Everything is computed here; photos are kept in memory until the page closes.</p>"
+        )
+        with gr.Tab("Edit"):
+            self.edit()
+        with gr.Tab("Mix"):
+            self.mix()
+        with gr.Tab("Many photos"):
+            self.many()
+        with gr.Tab("Collection") as tab:
+            self.collection(tab)
+        with gr.Tab("Run") as tab:
+            text = gr.HTML()
+            tab.select(self.actions.run_page, None, text, show_progress="hidden")
+        self.naming()
+        page.load(self.opened, None, [*self.sliders, *self.named], show_progress="hidden")
+        page.load(self.first, None, self.view, show_progress="hidden", concurrency_id="full")
+
+    def gallery(self, label: str) -> Any:
+        gr.HTML(f"<h2>{label}</h2>")
+        return GalleryOutput(
+            [(picture(image), None) for image in self.studio.samples.images],
+            label=label,
+            show_label=False,
+            columns=6,
+            height="auto",
+            allow_preview=False,
+            interactive=False,
+            buttons=[],
+            elem_classes=self.gridded(),
+        )
+
+    def gridded(self) -> list[str]:
+        return ["photos", *(["pixelgrid"] if coarse(self.studio.resolution) else [])]
+
+    def upload(self, label: str) -> Any:
+        megabytes = MAX_BYTES // 2**20
+        return PhotoInput(
+            label=label,
+            sources=["upload", "clipboard", "webcam"],
+            height=200,
+            type="filepath",
+            buttons=[],
+            placeholder=f"Drop a photo here\n{', '.join(FORMATS)}, at most {megabytes} MB",
+        )
+
+    def choices(self) -> list[tuple[str, int]]:
+        return [(self.studio.label(i), i) for i in range(len(self.studio.rows))]
+
+    def direction(self, label: str, **options: Any) -> Any:
+        made = gr.Dropdown(self.choices(), value=0, label=label, **options)
+        self.named.append(made)
+        return made
+
+    def slider_label(self, row: int) -> str:
+        found = self.studio.rows[row]
+        if not found.active:
+            return f"{self.studio.label(row)} · changes nothing"
+        score = "" if found.score is None else f" · {found.score:.2f}"
+        return f"{self.studio.label(row)}{score}"
+
+    def order(self) -> str:
+        if any(row.score is not None for row in self.studio.rows):
+            return "; after its name, its content-tracking score, the best first"
+        return "; the strongest first, as this run has no scores yet (<code>cldis track</code>)"
+
+    def edit(self) -> None:
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                samples = self.gallery("Photos the model has not trained on: choose one")
+            with gr.Column(scale=1, min_width=260):
+                photo = self.upload("Or your own photo")
+        with gr.Row():
+            with gr.Column(scale=2, min_width=320, elem_classes=["left"]):
+                with gr.Column(elem_classes=["board"]):
+                    status = gr.HTML(views.status("Loading …", "busy"), elem_id="status")
+                    stage = gr.HTML(elem_id="stage")
+                with gr.Row():
+                    undo = gr.Button("Undo", size="sm", min_width=80)
+                    reset = gr.Button("Reset all", size="sm", min_width=80)
+                links = gr.HTML(elem_id="links")
+                with gr.Accordion("Strip and animation of one direction", open=False):
+                    along = self.direction("Direction to draw")
+                    drawing = gr.Button("Draw strip and animation", size="sm")
+                    strip_status = gr.HTML()
+                    strip = gr.HTML(elem_id="strip")
+                with gr.Accordion("Name a direction", open=False):
+                    self.pick = self.direction("Direction to name")
+                    self.text = gr.Textbox(label="Name", max_length=60, max_lines=1)
+                    self.give = gr.Button("Give this name", size="sm")
+                    self.name_status = gr.HTML(elem_id="name-status")
+            with gr.Column(scale=3, min_width=320):
+                gr.HTML(
+                    f"<h2>Directions</h2><p>One slider per {self.studio.kind}, in standard "
+                    f"deviations. Beside it, where it changes pictures{self.order()}.</p>"
+                )
+                with gr.Column(elem_classes=["sliders"]):
+                    self.sliders = [self.slider(row) for row in range(len(self.studio.rows))]
+        self.view = [status, stage, links]
+        samples.select(self.sample, None, self.view, show_progress="hidden", concurrency_id="full")
+        photo.change(
+            self.uploaded, photo, [photo, *self.view], show_progress="hidden", concurrency_id="full"
+        )
+        gr.on(
+            [slider.input for slider in self.sliders],
+            self.preview,
+            self.sliders,
+            self.view,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            concurrency_id="preview",
+        ).then(
+            self.settle,
+            self.sliders,
+            self.view,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            concurrency_id="full",
+        )
+        for button, step, given in ((undo, self.undone, self.sliders), (reset, self.cleared, None)):
+            button.click(step, given, self.sliders, show_progress="hidden").then(
+                self.settle,
+                self.sliders,
+                self.view,
+                show_progress="hidden",
+                concurrency_id="full",
+            )
+        drawing.click(
+            self.draw, along, [strip_status, strip], show_progress="hidden", concurrency_id="rest"
+        )
+
+    def slider(self, row: int) -> Any:
+        with gr.Row(elem_classes=["direction"]):
+            gr.HTML(
+                views.thumbnail(self.studio, row),
+                elem_classes=["heatbox"],
+                min_width=56,
+                padding=False,
+            )
+            return gr.Slider(
+                -REACH,
+                REACH,
+                0,
+                step=0.1,
+                label=self.slider_label(row),
+                buttons=["reset"],
+                min_width=200,
+                elem_id=f"slider-{row}",
+            )
+
+    def naming(self) -> None:
+        gr.on(
+            [self.give.click, self.text.submit],
+            self.name,
+            [self.pick, self.text],
+            [self.name_status, *self.sliders, *self.named],
+            show_progress="hidden",
+        )
+
+    def mix(self) -> None:
+        gr.HTML(
+            "<p>The first photo is the one under Edit, without its edit. Choose a second one, "
+            "then what to take from it.</p>"
+        )
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                samples = self.gallery("Second photo: choose one")
+            with gr.Column(scale=1, min_width=260):
+                photo = self.upload("Or a second photo of yours")
+        chosen = gr.CheckboxGroup(self.choices(), label="Take from the second photo")
+        self.named.append(chosen)
+        out = [gr.HTML(views.status("Choose a second photo.")), gr.HTML(elem_id="mixture")]
+        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "rest"}
+        samples.select(self.second, chosen, out, **options)
+        photo.change(self.second_uploaded, [photo, chosen], [photo, *out], **options)
+        chosen.input(self.mixed, chosen, out, trigger_mode="always_last", **options)
+
+    def many(self) -> None:
+        gr.HTML("<p>The edit that the sliders show under Edit, copied to many photos.</p>")
+        with gr.Row():
+            files = FilesInput(
+                label=f"Your photos, at most {MAX_PHOTOS} at a time",
+                file_count="multiple",
+                file_types=ENDINGS,
+                height=150,
+            )
+            button = gr.Button("Copy to the sample photos")
+        out = [gr.HTML(elem_id="copy-status"), gr.HTML(elem_id="copies")]
+        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "rest"}
+        files.upload(self.copied, files, [files, *out], **options)
+        button.click(self.copied_samples, None, out, **options)
+
+    def collection(self, tab: Any) -> None:
+        status = gr.HTML(elem_id="map-status")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=320):
+                flat = PictureOutput(
+                    label="Map of the codes",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    elem_classes=["map"],
+                    alt_text="Pictures of the collection, those with alike codes near each other",
+                )
+            with gr.Column(scale=2, min_width=300):
+                colour = self.direction("Direction that colours the map and sorts the extremes")
+                what = gr.Radio(LISTS, value="extremes", label="Show")
+                near = gr.Dropdown(
+                    self.choices(), value=[], multiselect=True, label="Neighbours along (none: all)"
+                )
+                self.named.append(near)
+                words = gr.HTML(elem_id="list-status")
+                shown = GalleryOutput(
+                    label="Choose one to edit it",
+                    show_label=False,
+                    columns=4,
+                    height="auto",
+                    allow_preview=False,
+                    interactive=False,
+                    buttons=[],
+                    elem_classes=["found", *self.gridded()],
+                )
+        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "rest"}
+        asked = [what, colour, near]
+        tab.select(self.mapped, colour, [status, flat], **options).then(
+            self.listed, asked, [words, shown], **options
+        )
+        colour.input(self.mapped, colour, [status, flat], **options)
+        for part in asked:
+            part.input(self.listed, asked, [words, shown], **options)
+        shown.select(self.from_list, None, [words, *self.view], **options)
+        flat.select(self.from_map, None, [status, *self.view], **options)
+
+    # What follows only translates between Gradio and `Actions`.
+
+    def labels(self) -> list[Any]:
+        sliders = [gr.update(label=self.slider_label(row)) for row in range(len(self.sliders))]
+        return [*sliders, *[gr.update(choices=self.choices()) for _ in self.named]]
+
+    def opened(self) -> list[Any]:
+        self.studio.refresh()
+        return self.labels()
+
+    def first(self, request: gr.Request) -> Iterator[Any]:
+        yield from self.actions.open_sample(key_of(request), 0)
+
+    def sample(self, request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
+        yield from self.actions.open_sample(key_of(request), int(event.index))
+
+    def uploaded(self, path: str | None, request: gr.Request) -> Iterator[Any]:
+        if path is None:
+            yield [gr.skip() for _ in range(4)]
+            return
+        for view in self.actions.open_upload(key_of(request), path):
+            yield [None, *view]
+
+    def preview(self, request: gr.Request, *amounts: float) -> Any:
+        return self.actions.preview(key_of(request), amounts)
+
+    def settle(self, request: gr.Request, *amounts: float) -> Any:
+        return self.actions.settle(key_of(request), amounts)
+
+    def undone(self, request: gr.Request, *amounts: float) -> Any:
+        return self.one_or_all(self.actions.undo(key_of(request), amounts))
+
+    def cleared(self) -> Any:
+        return self.one_or_all((0.0,) * len(self.sliders))
+
+    def one_or_all(self, amounts: tuple[float, ...]) -> Any:
+        """Gradio takes the value itself where there is one output."""
+        return amounts[0] if len(amounts) == 1 else list(amounts)
+
+    def draw(self, row: int, request: gr.Request) -> Iterator[Any]:
+        yield from self.actions.strip(key_of(request), row)
+
+    def name(self, row: int, name: str) -> list[Any]:
+        return [self.actions.rename(row, name), *self.labels()]
+
+    def second(self, chosen: list[int], request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
+        yield from self.actions.second_sample(key_of(request), int(event.index), chosen)
+
+    def second_uploaded(
+        self, path: str | None, chosen: list[int], request: gr.Request
+    ) -> Iterator[Any]:
+        if path is None:
+            yield [gr.skip() for _ in range(3)]
+            return
+        for view in self.actions.second_upload(key_of(request), path, chosen):
+            yield [None, *view]
+
+    def mixed(self, chosen: list[int], request: gr.Request) -> Iterator[Any]:
+        yield from self.actions.mix(key_of(request), chosen)
+
+    def copied(self, paths: list[str] | None, request: gr.Request) -> Iterator[Any]:
+        for view in self.actions.copy_to_uploads(key_of(request), paths or []):
+            yield [None, *view]
+
+    def copied_samples(self, request: gr.Request) -> Iterator[Any]:
+        yield from self.actions.copy_to_samples(key_of(request))
+
+    def mapped(self, row: int) -> Iterator[Any]:
+        yield views.status("Computing the map …", "busy"), gr.skip()
+        yield self.actions.map(row)
+
+    def listed(self, what: str, row: int, near: list[int], request: gr.Request) -> Any:
+        return self.actions.listed(key_of(request), what, row, near)
+
+    def from_list(self, request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
+        for view in self.actions.open_listed(key_of(request), int(event.index)):
+            yield [told(view[0]), *view]
+
+    def from_map(self, request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
+        for view in self.actions.hit(key_of(request), *event.index):
+            yield [told(view[0]), *view]
+
+
+def told(status: str) -> str:
+    """The status beside the collection: where the chosen picture has gone."""
+    return status if "busy" in status else views.status("The picture is under Edit now.")

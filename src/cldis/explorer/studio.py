@@ -1,0 +1,259 @@
+"""What all visitors of one explorer share: the model, its directions in order, sample photos."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cldis.data import open_data
+from cldis.editing.drawing import STEPS, draw, start
+from cldis.editing.photos import Photos, heldout_photos
+from cldis.explorer.collection import Collection
+from cldis.model import Model, load
+from cldis.navigation.store import directions_or_units, save_directions
+from cldis.tracking.maps import tracked
+from cldis.tracking.pictures import ranked
+from cldis.training.run_folder import RunFolder
+
+PREVIEW_STEPS = 4
+REACH = 3.0  # standard deviations to either side
+MOST = 32  # sliders
+SAMPLES = 12
+GREY = 2 / 255  # a grey level of pictures in [-1, 1]
+MEASURED = 3  # samples on which heat maps are measured where the run was not tracked
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Begin:
+    """A photo as the model holds it; all pictures are [3, H, W] in [-1, 1]."""
+
+    name: str
+    image: Tensor
+    z: Tensor  # [d]
+    noise: Tensor | None  # x_T; None when the VAE draws
+    again: Tensor  # reconstruction
+    quick: Tensor  # the same in few steps: what a preview is compared with
+
+
+@dataclass(frozen=True)
+class Row:
+    """One slider: a direction, where it changes pictures, and how well it does."""
+
+    number: int
+    heat: Array  # [H, W] in [0, 1]
+    score: float | None  # of content tracking; None where the run was not tracked, or inactive
+    active: bool
+
+
+class Studio:
+    """A run, opened for looking at. Methods may be called from several threads.
+
+    Codes move along `rows`, in their order: an edit is a list of amounts, one per row, in standard
+    deviations.
+    """
+
+    def __init__(self, run: RunFolder, model: Model) -> None:
+        self.run, self.model = run, model
+        self.steps = min(STEPS, run.config.diffusion.steps)
+        self.quick_steps = min(PREVIEW_STEPS, self.steps)
+        self.directions = directions_or_units(run, model.units)
+        self.lock = threading.Lock()
+        self._collection: Collection | None = None
+        self._begins: dict[int, Begin] = {}
+        self.data_missing = ""
+        self.samples = self._samples()
+        self.rows = self._rows()
+
+    @classmethod
+    def open(cls, path: str | Path) -> Studio:
+        """Raises ValueError: no run there, no checkpoint yet, or damaged directions."""
+        return cls(RunFolder.open(path), load(path))
+
+    @property
+    def resolution(self) -> int:
+        return self.model.resolution
+
+    @property
+    def kind(self) -> str:
+        """What a row is called."""
+        return self.directions.kind
+
+    def label(self, row: int) -> str:
+        """The name of a row, else its kind and number."""
+        number = self.rows[row].number
+        return self.directions.names.get(number, f"{self.kind} {number}")
+
+    def rename(self, row: int, name: str) -> str:
+        """Name a row, on disk too; the raw units of a run without navigation as well.
+
+        Raises:
+            ValueError: a name that is empty, too long, a number, or taken.
+            OSError: the run folder cannot be written.
+        """
+        with self.lock:
+            named = self.directions.named(self.rows[row].number, name)
+            save_directions(self.run, named)
+            self.directions = named
+        return self.label(row)
+
+    def refresh(self) -> None:
+        """Take over names that were given elsewhere, as long as the directions are the same."""
+        try:
+            found = directions_or_units(self.run, self.model.units)
+        except ValueError:
+            return
+        with self.lock:
+            if torch.equal(found.matrix, self.directions.matrix):
+                self.directions = found
+
+    def begin(self, image: Tensor, name: str) -> Begin:
+        """Encode and invert a photo [3, H, W], and draw it again."""
+        begun = start(self.model, image[None], self.steps)
+        return self._drawn(name, begun.z, begun.noise, image)
+
+    def sample(self, index: int) -> Begin:
+        """One of the sample photos; computed once."""
+        with self.lock:
+            found = self._begins.get(index)
+        if found is None:
+            found = self.begin(self.samples.images[index], self.samples.names[index])
+            with self.lock:
+                self._begins[index] = found
+        return found
+
+    def change(self, amounts: Sequence[float]) -> Tensor:
+        """The change of z, [d]."""
+        moves = {row.number: amount for row, amount in zip(self.rows, amounts, strict=True)}
+        return self.directions.shift(self.model.unit_std, moves)
+
+    def preview(self, begin: Begin, amounts: Sequence[float]) -> Tensor:
+        """An edit at once, [3, H, W]: the change that a few steps show, on the reconstruction."""
+        if not any(amounts):
+            return begin.again
+        quick = self._quick(begin.z + self.change(amounts), begin.noise)
+        return (begin.again + quick - begin.quick).clamp(-1, 1)
+
+    def edited(self, begin: Begin, amounts: Sequence[float]) -> Tensor:
+        """An edit, [3, H, W]."""
+        if not any(amounts):
+            return begin.again
+        return self.full(begin, begin.z + self.change(amounts))
+
+    def full(self, begin: Begin, z: Tensor) -> Tensor:
+        """A code [d] drawn from the x_T of `begin`, [3, H, W]."""
+        return self.many(begin, z[None])[0]
+
+    def many(self, begin: Begin, z: Tensor) -> Tensor:
+        """Codes [n, d] drawn from the x_T of `begin`, [n, 3, H, W]."""
+        noise = None if begin.noise is None else begin.noise.expand(len(z), -1, -1, -1)
+        return draw(self.model, z, noise, self.steps)
+
+    def traversal(
+        self, begin: Begin, amounts: Sequence[float], row: int, places: Sequence[float]
+    ) -> Tensor:
+        """The edit with one row set to each of `places`, [n, 3, H, W]."""
+        changes = []
+        for place in places:
+            moved = list(amounts)
+            moved[row] = place
+            changes.append(self.change(moved))
+        return self.many(begin, begin.z + torch.stack(changes))
+
+    def mixed(self, begin: Begin, other: Begin, chosen: Sequence[int]) -> Tensor:
+        """`begin` with its place along the chosen rows taken from `other`, [3, H, W].
+
+        In z / unit_std, along orthonormal directions a_k: z + sum_k a_k a_k'(z_other - z).
+        """
+        std = self.model.unit_std
+        axes = self.directions.matrix[:, [self.rows[row].number for row in chosen]]  # [d, n]
+        apart = (other.z - begin.z) / std.clamp(min=1e-6)
+        return self.full(begin, begin.z + std * (axes @ (axes.T @ apart)))
+
+    def collection(self) -> Collection:
+        """Codes of the data of the run; computed once, by the first who asks.
+
+        Raises:
+            ValueError: the data is not there any more.
+        """
+        if self.data_missing:
+            raise ValueError(self.data_missing)
+        with self.lock:
+            if self._collection is None:
+                source = open_data(self.run.about["data"]["source"], self.resolution)
+                self._collection = Collection.of(self.model, self.directions, source)
+            return self._collection
+
+    def _quick(self, z: Tensor, noise: Tensor | None) -> Tensor:
+        if noise is None:
+            return draw(self.model, z[None], None)[0]
+        return self.model.decode(z[None], noise[None], self.quick_steps, fast=True)[0]
+
+    def _drawn(self, name: str, z: Tensor, noise: Tensor | None, image: Tensor) -> Begin:
+        begin = Begin(name, image, z[0], None if noise is None else noise[0], image, image)
+        again, quick = self.full(begin, begin.z), self._quick(begin.z, begin.noise)
+        return replace(begin, again=again, quick=quick)
+
+    def _samples(self) -> Photos:
+        """Held-out photos, else pictures that the model makes up."""
+        try:
+            return heldout_photos(self.run, SAMPLES)
+        except (ValueError, OSError, ImportError) as error:
+            self.data_missing = f"The images of this run are not there any more: {error}"
+        begun = start(self.model, None, self.steps)
+        pictures = draw(self.model, begun.z, begun.noise, self.steps)
+        return Photos(pictures, [f"made_up_{i}" for i in range(len(pictures))], [])
+
+    def _rows(self) -> list[Row]:
+        """Best score first; without scores, the strongest change first."""
+        found = tracked(self.run, self.directions)
+        rated = found.scores["directions"] if found.scores else []
+        scores = {row["number"]: row for row in rated}
+        numbers = self._numbers(found.scores)
+        if found.maps is None:
+            heats = self._heats(numbers)
+        else:
+            heats = np.stack([found.maps.change(number) for number in numbers])
+        rows = []
+        for number, heat in zip(numbers, heats, strict=True):
+            score = scores.get(number, {})
+            rows.append(Row(number, heat, score.get("score"), score.get("active", True)))
+        if scores:
+            return rows
+        return sorted(rows, key=lambda row: -float(row.heat.mean()))
+
+    def _numbers(self, found: dict[str, Any] | None) -> list[int]:
+        if found:
+            order = [row["number"] for row in ranked(found)]
+        elif self.kind == "unit":
+            order = torch.argsort(self.model.unit_std, descending=True, stable=True).tolist()
+        else:
+            order = list(range(self.directions.count))
+        return order[:MOST]
+
+    def _heats(self, numbers: list[int]) -> Array:
+        """Where each direction changes the sample photos, [K, H, W] in [0, 1]."""
+        begun = start(self.model, self.samples.images[:MEASURED], self.steps)
+        total = torch.zeros(len(numbers), self.resolution, self.resolution)
+        for i, z in enumerate(begun.z):
+            steps = torch.stack(
+                [self.directions.shift(self.model.unit_std, {number: 2.0}) for number in numbers]
+            )
+            both = torch.cat([z + steps, z - steps])
+            if begun.noise is None:
+                drawn = draw(self.model, both, None)
+            else:
+                noise = begun.noise[i].expand(len(both), -1, -1, -1)
+                drawn = self.model.decode(both, noise, self.quick_steps, fast=True)
+            up, down = drawn.chunk(2)
+            total += (up - down).abs().mean(dim=1)
+        # Where nothing changes by a grey level, noise is not to look like a place.
+        return (total / total.max().clamp(min=len(begun.z) * GREY)).numpy()

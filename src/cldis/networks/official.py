@@ -1,0 +1,217 @@
+"""Weights of the official Diff-AE code (github.com/phizaz/diffae) in our networks, one to one.
+
+Structure and arithmetic of `adagn` networks are those of the official code, so conversion is pure
+renaming; the one change of shape is the encoder's head, a 1x1 convolution there and a linear layer
+here. `docs/decisions/official-weights.md` shows how a published checkpoint becomes a state dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from cldis.config import DiffusionConfig, ModelConfig
+
+from .blocks import SelfAttention
+from .build import SemanticEncoder, denoiser, semantic_encoder
+from .encoder import DiffAEEncoder
+from .unet import Stage, UNet
+
+# Template `celeba64d2c_autoenc` of the official code, and its noise process.
+CELEBA64 = ModelConfig(
+    resolution=64,
+    units=512,
+    patch=1,
+    width=64,
+    multipliers=(1, 2, 4, 8),
+    blocks=2,
+    attention=(16,),
+    dropout=0.1,
+    conditioning="adagn",
+    embed=512,
+    encoder="diffae",
+    encoder_width=64,
+    encoder_multipliers=(1, 2, 4, 8, 8),
+    gaussian=False,
+)
+CELEBA64_DIFFUSION = DiffusionConfig(
+    steps=1000, schedule="linear", prediction="epsilon", condition_dropout=0.0
+)
+
+BLOCK = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time": "emb_layers.1",
+    "condition": "cond_emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "skip": "skip_connection",
+}
+ENCODER_BLOCK = {"norm": "in_layers.0", "conv": "in_layers.2", "skip": "skip_connection"}
+ATTENTION = {"norm": "norm", "qkv": "qkv", "out": "proj_out"}
+
+EMA = "ema_model."
+RAW = "model."
+# What the official training module keeps beside its networks.
+BUFFERS = frozenset({"x_T", "conds_mean", "conds_std"})
+
+
+class OfficialDiffAE(nn.Module):
+    """E_sem (a point, not a Gaussian) and the denoiser, as `build` makes them for `CELEBA64`.
+
+    `encoder(images [n, 3, 64, 64] in [-1, 1]).mean` is z_sem [n, 512];
+    `denoiser(x_t, t, z_sem)` predicts the noise [n, 3, 64, 64] for t in 0..999.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder: SemanticEncoder = semantic_encoder(CELEBA64)
+        self.denoiser = denoiser(CELEBA64)
+
+
+def official_celeba64(state_dict: Mapping[str, Tensor]) -> OfficialDiffAE:
+    """The official celeba64 autoencoder in eval mode, with its own copy of the weights.
+
+    Raises:
+        ValueError: as `convert_official`.
+    """
+    converted = convert_official(state_dict)
+    with torch.device("meta"):  # no time lost on an initialisation
+        model = OfficialDiffAE()
+    model.to_empty(device="cpu")
+    model.load_state_dict(converted, strict=True)
+    return model.eval()
+
+
+def convert_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Official names to the names of `OfficialDiffAE`, float32.
+
+    Takes the state dict of the official autoencoder, or of its Lightning training module, of which
+    the averaged weights (`ema_model.`) are used where present and `model.` otherwise. Every
+    official tensor is used exactly once. The denoiser's null condition, which the official model
+    does not have, is zero.
+
+    Raises:
+        ValueError: tensors are missing, unexpected or of another shape; the first few are named.
+    """
+    given = _network_weights(state_dict)
+    with torch.device("meta"):
+        model = OfficialDiffAE()
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    names = dict(_official_names(model))
+    assert set(names) == set(shapes) - {"denoiser.null"}, "a parameter has no official name"
+    assert len(set(names.values())) == len(names), "an official tensor would be used twice"
+    wanted = {official: shapes[ours] for ours, official in names.items()}
+    head = names["encoder.network.head.weight"]
+    wanted[head] = (*wanted[head], 1, 1)  # a 1x1 convolution there
+
+    problems = [
+        *_listed("missing", [name for name in wanted if name not in given]),
+        *_listed("unexpected", [name for name in given if name not in wanted]),
+        *_listed(
+            "of another shape",
+            [
+                f"{name} {list(given[name].shape)} instead of {list(shape)}"
+                for name, shape in wanted.items()
+                if name in given and tuple(given[name].shape) != shape
+            ],
+        ),
+    ]
+    if problems:
+        raise ValueError(
+            f"not the state dict of the official celeba64d2c_autoenc model: {'; '.join(problems)}; "
+            "pass exactly that model's tensors, without latent_net.*"
+        )
+    converted = {
+        ours: given[official].reshape(shapes[ours]).float() for ours, official in names.items()
+    }
+    converted["denoiser.null"] = torch.zeros(shapes["denoiser.null"])
+    return converted
+
+
+def _network_weights(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The autoencoder's own tensors, without the prefix of the official training module."""
+    prefix = next((p for p in (EMA, RAW) if any(key.startswith(p) for key in state_dict)), "")
+    if not prefix:
+        return dict(state_dict)
+    return {
+        key.removeprefix(prefix): value
+        for key, value in state_dict.items()
+        if key.startswith(prefix) or not (key.startswith(RAW) or key in BUFFERS)
+    }
+
+
+def _listed(what: str, names: Sequence[str], shown: int = 3) -> list[str]:
+    if not names:
+        return []
+    more = ", ..." if len(names) > shown else ""
+    return [f"{len(names)} {what} ({', '.join(names[:shown])}{more})"]
+
+
+def _official_names(model: OfficialDiffAE) -> Iterator[tuple[str, str]]:
+    """Pairs (our name, official name) of all parameters that the official model has."""
+    network = model.encoder.network
+    assert isinstance(network, DiffAEEncoder)
+    for ours, official in _encoder_names(network):
+        yield f"encoder.network.{ours}", f"encoder.{official}"
+    for ours, official in _unet_names(model.denoiser.unet):
+        yield f"denoiser.unet.{ours}", official
+
+
+def _encoder_names(encoder: DiffAEEncoder) -> Iterator[tuple[str, str]]:
+    yield from _leaves(encoder.layers[0], "layers.0", "input_blocks.0.0")
+    middle = len(encoder.layers) - 3
+    block = 0
+    for index, layer in enumerate(encoder.layers):
+        attends = isinstance(layer, SelfAttention)
+        if index == 0:
+            continue
+        if index >= middle:
+            place = f"middle_block.{index - middle}"
+        else:  # attention shares the official block of the residual block before it
+            block += not attends
+            place = f"input_blocks.{block}.{int(attends)}"
+        table = ATTENTION if attends else ENCODER_BLOCK
+        yield from _leaves(layer, f"layers.{index}", place, table)
+    yield from _leaves(encoder.norm, "norm", "out.0")
+    yield from _leaves(encoder.head, "head", "out.3")
+
+
+def _unet_names(unet: UNet) -> Iterator[tuple[str, str]]:
+    yield from _leaves(unet.time, "time", "time_embed.time_embed")
+    yield from _leaves(unet.stem, "stem", "input_blocks.0.0")
+    for index, stage in enumerate(unet.down):
+        yield from _stage_names(stage, f"down.{index}", f"input_blocks.{index + 1}")
+    yield from _stage_names(unet.middle[0], "middle.0", "middle_block")
+    yield from _stage_names(unet.middle[1], "middle.1", "middle_block", 2)
+    block, position = -1, 0
+    for index, (stage, takes_lateral) in enumerate(zip(unet.up, unet.takes_lateral, strict=True)):
+        if takes_lateral:  # upsampling shares the official block of the stage before it
+            block, position = block + 1, 0
+        yield from _stage_names(stage, f"up.{index}", f"output_blocks.{block}", position)
+        assert isinstance(stage, Stage)
+        position += 1 if stage.attention is None else 2
+    yield from _leaves(unet.norm, "norm", "out.0")
+    yield from _leaves(unet.out, "out", "out.2")
+
+
+def _stage_names(
+    stage: nn.Module, ours: str, official: str, position: int = 0
+) -> Iterator[tuple[str, str]]:
+    assert isinstance(stage, Stage) and stage.units is None
+    yield from _leaves(stage.block, f"{ours}.block", f"{official}.{position}", BLOCK)
+    if stage.attention is not None:
+        place = f"{official}.{position + 1}"
+        yield from _leaves(stage.attention, f"{ours}.attention", place, ATTENTION)
+
+
+def _leaves(
+    module: nn.Module, ours: str, official: str, table: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """All parameters of a module; `table` renames its children."""
+    for name, _ in module.named_parameters():
+        child, _, leaf = name.rpartition(".")
+        renamed = f"{table[child]}.{leaf}" if table else name
+        yield f"{ours}.{name}", f"{official}.{renamed}"

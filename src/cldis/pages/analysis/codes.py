@@ -1,0 +1,126 @@
+"""The codes that probes compare: this run's, pixels, PCA, an untrained encoder, and other runs'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldis.config import Config
+from cldis.data.source import ImageSource, open_data
+from cldis.images import to_model
+from cldis.methods.controls import PCA, RandomEncoder
+from cldis.model import Model, load
+from cldis.pages.analysis.encode import CollectionCodes, batches
+from cldis.pages.analysis.probes import Split
+
+PIXEL_SIDE = 32  # raw pixels and PCA see pictures of at most this side
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A code of the probes' images, in the order of `Split.images`."""
+
+    name: str
+    what: str
+    code: Floats  # [n, d]
+    one_scale: bool = False  # see `probes.rescaled`
+
+
+def compared(
+    model: Model,
+    codes: CollectionCodes,
+    source: ImageSource,
+    parts: Split,
+    against: Iterable[Compared],
+) -> list[Compared]:
+    """Every code that the probes compare; this run's first."""
+    config, chosen = model.config, parts.images
+    found = []
+    for name, means in (("z_sem", codes.sem), ("z_disen", codes.disen)):
+        if means is not None:
+            found.append(Compared(f"this run, {name}", "of the analysed run", means[chosen]))
+    found += against
+    pixels = _gathered(source, chosen, lambda images: shrunk(images).reshape(len(images), -1))
+    side = round((pixels.shape[1] / 3) ** 0.5)
+    count = min(config.model.units, len(parts.pool), pixels.shape[1])
+    pca = PCA(config.with_overrides([f"model.units={count}"]))
+    shaped = to_model(pixels.reshape(-1, 3, side, side))
+    pca.fit(shaped[: len(parts.pool)])
+    words = "" if side == source.resolution else f", reduced to {side} px"
+    found.append(
+        Compared("PCA", f"{count} principal components of the pixels{words}", pca.encode(shaped))
+    )
+    untrained = RandomEncoder(config)
+    found.append(
+        Compared(
+            "untrained encoder",
+            "the encoder of this run before training",
+            _gathered(source, chosen, lambda images: untrained.encode(to_model(images))),
+        )
+    )
+    words = f"red, green and blue of {side} x {side} pixels"
+    found.append(Compared("raw pixels", words, pixels, one_scale=True))
+    return found
+
+
+def other_run(
+    run: str, data: str, paths: list[str], parts: Split, cache_dir: Path | None = None
+) -> Compared:
+    """The code of another run for the same images.
+
+    Raises:
+        ValueError: no usable run there, or an image that is not read at its resolution.
+    """
+    model = load(run)
+    source = open_data(data, model.resolution, cache_dir, progress=True)
+    place = {source.label(k): k for k in range(len(source))}
+    missing = [paths[k] for k in parts.images if paths[k] not in place]
+    if missing:
+        raise ValueError(f"--against {run}: {missing[0]} is not read at {model.resolution} px")
+    chosen = np.array([place[paths[k]] for k in parts.images], np.int64)
+
+    def encode(images: NDArray[np.uint8]) -> Floats:
+        codes = model.encode(to_model(images))
+        q = codes.sem or codes.disen
+        assert q is not None
+        return q.mean.numpy()
+
+    code = _gathered(source, chosen, encode)
+    if not np.isfinite(code).all():
+        raise ValueError(f"--against {run}: its codes hold NaN or infinity; it has diverged")
+    return Compared(Path(run).resolve().name, method_words(model.config), code)
+
+
+def method_words(config: Config) -> str:
+    """What a run is, in a few words."""
+    method = config.baseline.method
+    words = f"arm {config.loop.arm}" if method == "none" else f"baseline {method}"
+    return f"{words}, {config.training.images:,} images, seed {config.training.seed}"
+
+
+def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Images [n, 3, H, W] with a side of at most `PIXEL_SIDE`, by averaging."""
+    side = images.shape[-1]
+    if side <= PIXEL_SIDE:
+        return images
+    import torch
+    import torch.nn.functional as F
+
+    floats = torch.from_numpy(images).float()
+    small = F.interpolate(floats, size=(PIXEL_SIDE, PIXEL_SIDE), mode="area")
+    return small.round().to(torch.uint8).numpy()
+
+
+def _gathered(
+    source: ImageSource,
+    chosen: NDArray[np.int64],
+    encode: Callable[[NDArray[np.uint8]], Any],
+) -> Any:
+    parts = [encode(source.batch(chosen[part])) for part in batches(len(chosen))]
+    return np.concatenate(parts)

@@ -1,0 +1,1 @@
+"""Content tracking: directions and runs scored without labels."""

@@ -1,0 +1,156 @@
+"""What content tracking measured of every direction, as arrays: `RUN/tracking/maps.safetensors`.
+
+For the report, the explorer and whoever else wants to draw. `tracked(run, directions)` gives what
+belongs to the directions that a run has now, as it can be navigated again; `load_maps(run)` is None
+for a run that was not tracked (or only by a version that kept no arrays). Of maps, `change(k)` is
+the one heat map to lay over a picture of direction k, `motion[k]` and `appearance[k]` are its two
+channels, and `fits(directions)` says whether these are the ones that were measured. Directions are
+numbered as in `cldis.navigation.store`; a run without navigation was measured along its raw units.
+
+The file holds the scores too, in its metadata: maps and scores come from one atomic write.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cldis.io import read_json, write_bytes
+from cldis.metrics.tracking.field import CELLS
+from cldis.metrics.tracking.score import similarity
+from cldis.navigation.directions import Directions
+from cldis.training.run_folder import RunFolder
+
+FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
+BAND = (10, 90)  # percent of the images that lie below the lower and the upper end of the band
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Means over the tracked images; K directions, J shifts, H = W = resolution."""
+
+    scores: dict[str, Any]  # as in scores.json
+    matrix: Array  # [d, K]: the directions that were measured
+    shifts: Array  # [J] standard deviations, rising, 0 among them
+    mean: Array  # [H, W, 3] grey levels 0..255: the mean of the real images
+    motion: Array  # [K, H, W] pixels: how far things move, mean over shifts but 0
+    appearance: Array  # [K, H, W] grey levels: how much looks change, mean over shifts but 0
+    curve: Array  # [K, J] grey levels: change against shift 0, both channels
+    curve_low: Array  # [K, J]: below it lie a tenth of the images
+    curve_high: Array  # [K, J]: above it lie a tenth of the images
+    by_motion: Array  # [K] grey levels above the noise floor: change that motion makes
+    by_appearance: Array  # [K] grey levels above the noise floor: change of looks
+    similarity: Array  # [K, K] in [0, 1]: do two directions change the same places the same way?
+
+    def change(self, number: int) -> Array:
+        """Where a direction changes pictures, [H, W] in [0, 1].
+
+        The larger of motion and appearance, each divided by its largest value over all directions,
+        so that heat maps of a run compare; 0 where nothing changes anywhere.
+
+        Raises:
+            ValueError: no such direction.
+        """
+        if not 0 <= number < len(self.motion):
+            raise ValueError(
+                f"direction {number} was not tracked; directions are 0..{len(self.motion) - 1}"
+            )
+        parts = [part[number] / max(part.max(), 1e-6) for part in (self.motion, self.appearance)]
+        return np.asarray(np.maximum(*parts), np.float32)
+
+    def fits(self, directions: Directions) -> bool:
+        """Whether these are the directions that were measured."""
+        matrix = directions.matrix.numpy()
+        return matrix.shape == self.matrix.shape and bool(np.allclose(matrix, self.matrix))
+
+
+def maps_of(tracking: Any) -> Maps:
+    """Of a `cldis.tracking.track.Tracking` whose scores are complete."""
+    tally = tracking.tally
+    low, high = np.percentile(tracking.curves, BAND, axis=0)
+    moving, everything = (tally.mean(name) / CELLS**2 for name in ("moving", "all"))
+    arrays = {
+        "matrix": tracking.directions.matrix.numpy(),
+        "shifts": tracking.scores["settings"]["shifts"],
+        "mean": tally.mean("image"),
+        "motion": tally.mean("motion"),
+        "appearance": tally.mean("appearance"),
+        "curve": tally.mean("curve"),
+        "curve_low": low,
+        "curve_high": high,
+        "by_motion": moving,
+        "by_appearance": np.maximum(everything - moving, 0),
+        "similarity": similarity(tally),
+    }
+    tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()}
+    return Maps(tracking.scores, **tensors)
+
+
+def save_maps(maps: Maps, folder: Path) -> Path:
+    """Write `maps.safetensors` atomically.
+
+    Raises:
+        OSError: full disk or no permission; an older file is kept.
+    """
+    from safetensors.numpy import save
+
+    tensors = asdict(maps)
+    text = json.dumps(tensors.pop("scores"), allow_nan=False, ensure_ascii=False)
+    write_bytes(folder / MAPS, save(tensors, metadata={"scores": text}))
+    return folder / MAPS
+
+
+def load_maps(run: RunFolder | str | Path) -> Maps | None:
+    """What `cldis track RUN` measured, or None where it measured nothing yet.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    from safetensors import safe_open
+
+    path = (run.path if isinstance(run, RunFolder) else Path(run)) / FOLDER / MAPS
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="np") as file:
+            scores = json.loads(file.metadata()["scores"])
+            names = [item.name for item in fields(Maps) if item.name != "scores"]
+            return Maps(scores, **{name: file.get_tensor(name) for name in names})
+    except Exception as error:  # safetensors raises its own types
+        raise ValueError(
+            f"{path} cannot be read ({error}); run `cldis track {path.parent.parent}` again"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What content tracking knows of the directions that a run has now."""
+
+    scores: dict[str, Any] | None = None
+    maps: Maps | None = None
+    other: bool = False  # the run has scores, but they are of other directions
+
+
+def tracked(run: RunFolder, directions: Directions) -> Tracked:
+    """Scores and maps of these directions, as far as the run has them.
+
+    Raises:
+        ValueError: a file is damaged.
+        OSError: a file cannot be read.
+    """
+    maps, file = load_maps(run), run.path / FOLDER / SCORES
+    if maps is not None:
+        return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
+    if not file.is_file():
+        return Tracked()
+    found: Any = read_json(file)
+    same = isinstance(found, dict) and found.get("origin") == directions.origin
+    same = same and len(found.get("directions", ())) == directions.count
+    return Tracked(found) if same else Tracked(other=True)

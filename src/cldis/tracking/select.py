@@ -1,0 +1,100 @@
+"""Which of several runs is best disentangled, by content tracking, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cldis.io import write_json
+from cldis.navigation.store import directions_or_units
+from cldis.tracking.maps import tracked
+from cldis.tracking.track import FORMAT, IMAGES, track_to_folder
+from cldis.training.run_folder import RunFolder
+
+COLUMNS = ("score", "consistency", "separation", "monotonicity", "smoothness", "control")
+
+
+def select_runs(
+    paths: Sequence[str | Path], out: str | Path | None = None, progress: bool = True
+) -> dict[str, Any]:
+    """Rank runs by the score of content tracking; tracks those not tracked at their checkpoint.
+
+    Args:
+        out: JSON file to write; None writes none.
+
+    Returns:
+        `{"runs": [...], "warnings": [...]}`, the best run first, each with its path and the scores
+        of the run.
+
+    Raises:
+        ValueError: a run given twice, or one that cannot be tracked; the message names it.
+    """
+    places = [Path(path).resolve() for path in paths]
+    for path, place in zip(paths, places, strict=True):
+        if places.count(place) > 1:
+            raise ValueError(f"{path} is given twice; give each run once")
+    for path in paths:
+        RunFolder.open(path)  # a mistake is told before the first run is tracked
+    rows = []
+    for path in paths:
+        try:
+            found = kept(path) or track_to_folder(path, progress=progress)[0]
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+        picked = {name: found[name] for name in (*COLUMNS, "active", "images")}
+        rows.append(
+            {
+                "run": str(path),
+                **picked,
+                "directions": len(found["directions"]),
+                "data": found["data"],
+                "warnings": found["warnings"],
+            }
+        )
+    rows.sort(key=lambda row: (-row["score"], row["run"]))
+    result = {"runs": rows, "warnings": warnings(rows)}
+    if out is not None:
+        write_json(out, result)
+    return result
+
+
+def kept(path: str | Path) -> dict[str, Any] | None:
+    """The scores in a run, when they are of its newest checkpoint and held-out data and of the
+    directions it has now, taken with the usual settings."""
+    from cldis.tracking.track import SHIFTS, STEPS
+
+    run = RunFolder.open(path)
+    checkpoint = run.latest()
+    found = tracked(run, directions_or_units(run, run.config.model.units)).scores
+    if checkpoint is None or found is None or found.get("format") != FORMAT:
+        return None
+    usual = {"shifts": list(SHIFTS), "steps": STEPS, "estimator": "farneback", "seed": 0}
+    same = (
+        found.get("checkpoint") == checkpoint.name
+        and found["settings"] == usual
+        and found["data"]["trained_on"]
+        and found["asked"] == IMAGES
+    )
+    return found if same else None
+
+
+def warnings(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What makes the runs hard to compare, in words."""
+    found = []
+    if len({row["data"]["fingerprint"] for row in rows}) > 1:
+        found.append("the runs were tracked on different images; compare with care")
+    dead = [row["run"] for row in rows if not row["active"]]
+    if dead:
+        found.append(f"no direction changes anything in {', '.join(dead)}")
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """The ranking for people."""
+    width = max(len(row["run"]) for row in result["runs"])
+    lines = [f"{'run':{width}}  " + "  ".join(f"{name:>12}" for name in COLUMNS) + "  active"]
+    for row in result["runs"]:
+        numbers = "  ".join(f"{row[name]:12.3f}" for name in COLUMNS)
+        lines.append(f"{row['run']:{width}}  {numbers}  {row['active']} of {row['directions']}")
+    return "\n".join(lines)

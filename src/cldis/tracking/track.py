@@ -1,0 +1,310 @@
+"""Content tracking of a trained model: every direction scored on images, without labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from cldis.data.source import ImageSource, open_data
+from cldis.editing.drawing import held_out, vae_draw
+from cldis.io import write_json
+from cldis.metrics.tracking.field import check_shifts
+from cldis.metrics.tracking.floor import Floor
+from cldis.metrics.tracking.motion import flow_function
+from cldis.metrics.tracking.observation import observe
+from cldis.metrics.tracking.score import check_images, score
+from cldis.metrics.tracking.tally import Tally
+from cldis.model import Model, load
+from cldis.navigation.decoder import codes_of
+from cldis.navigation.directions import Directions
+from cldis.navigation.store import directions_or_units
+from cldis.tracking.maps import FOLDER, SCORES, maps_of, save_maps
+from cldis.training.run_folder import RunFolder
+
+FORMAT = 1
+IMAGES = 64
+SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations
+STEPS = 5  # of DPM-Solver++
+BATCH = 128  # pictures decoded at a time
+STARTS = 2  # other x_T per image, for the noise floor
+SHOWN = 3  # images kept for the gallery
+FAR = 1.0  # standard deviations that codes may lie off, root mean square over units
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Scores, the sums they were made from, and traversals to look at."""
+
+    scores: dict[str, Any]
+    tally: Tally
+    directions: Directions
+    samples: NDArray[np.uint8]  # [SHOWN or fewer, K, J, H, W, 3]
+    curves: NDArray[np.float32]  # [images, K, J]: `Observation.curve` of every image
+
+
+def track_run(
+    run: str | Path | RunFolder | Model,
+    source: ImageSource | None = None,
+    images: int = IMAGES,
+    shifts: Sequence[float] = SHIFTS,
+    steps: int = STEPS,
+    directions: Directions | None = None,
+    estimator: str = "farneback",
+    seed: int = 0,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Score the directions of a run, or of a model; writes nothing. See `track`."""
+    return track(run, source, images, shifts, steps, directions, estimator, seed, progress).scores
+
+
+def track(
+    run: str | Path | RunFolder | Model,
+    source: ImageSource | None = None,
+    images: int = IMAGES,
+    shifts: Sequence[float] = SHIFTS,
+    steps: int = STEPS,
+    directions: Directions | None = None,
+    estimator: str = "farneback",
+    seed: int = 0,
+    progress: bool = False,
+) -> Tracking:
+    """Traverse every direction from every image and score what changes.
+
+    The pictures of one image all start from one random x_T: with the inverted one, what x_T knows
+    of the photo would hold against the code. A run without diffusion draws with its VAE.
+
+    Args:
+        run: a model needs `source`; its directions are its units unless given.
+        source: the images; None opens the data of the run. Of the training data only held-out
+            images are taken.
+        images: how many, at least 2; fewer when there are fewer.
+        shifts: rising standard deviations, 0 among them.
+        steps: of the few-step decoder.
+        directions: None takes those stored in the run, else each unit.
+        estimator: of motion, `farneback` or `dis`.
+        seed: of the x_T.
+
+    Returns:
+        Scores as `cldis.metrics.tracking.score.score` gives them, plus `settings`, `data`,
+        `origin` of the directions, `name` per direction that has one, `noise_floor` in grey levels,
+        and `warnings` in words.
+
+    Raises:
+        ValueError: no run or checkpoint, too few or equal images, wrong shifts, another
+            resolution, directions of another number of units, or no OpenCV.
+    """
+    flow_function(estimator)
+    folder = None
+    if isinstance(run, Model):
+        model = run
+        if source is None:
+            raise ValueError("a model does not know its images; give `source`")
+        directions = directions or Directions.identity(model.units)
+    else:
+        folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
+        model = load(folder.path)
+        directions = directions or directions_or_units(folder, model.units)
+        source = source or open_data(folder.about["data"]["source"], model.resolution)
+    if directions.units != model.units:
+        raise ValueError(
+            f"the directions are of {directions.units} units, the model has {model.units}"
+        )
+    if source.resolution != model.resolution:
+        raise ValueError(
+            f"the images are {source.resolution} px but the model is of {model.resolution} px; "
+            f"open them with open_data(name, {model.resolution})"
+        )
+    trained_on = folder is None or source.fingerprint == folder.about["data"]["fingerprint"]
+    chosen = choose(source, images, trained_on)
+    worker = Worker(model, directions, shifts, steps, estimator, seed)
+    tracking = worker.run(source, chosen, progress)
+    tracking.scores.update(
+        {
+            "format": FORMAT,
+            "asked": images,
+            "origin": directions.origin,
+            "data": {
+                "name": source.name,
+                "fingerprint": source.fingerprint,
+                "trained_on": trained_on,
+            },
+            "settings": {
+                "shifts": [float(shift) for shift in shifts],
+                "steps": steps,
+                "estimator": estimator,
+                "seed": seed,
+            },
+            "warnings": worker.warnings,
+        }
+    )
+    for number, name in directions.names.items():
+        tracking.scores["directions"][number]["name"] = name
+    return tracking
+
+
+def choose(source: ImageSource, count: int, trained_on: bool) -> NDArray[np.int64]:
+    """Numbers of the images: held-out ones of the training data, of other data any; evenly spread.
+
+    Raises:
+        ValueError: fewer than 2 asked for, or there.
+    """
+    if count < 2:
+        check_images(count, math.inf)
+    if trained_on:
+        chosen = held_out(source, count)
+        if len(chosen) < 2:
+            raise ValueError(
+                f"{source.name} has {len(chosen)} held-out image(s), and content tracking "
+                f"compares images; give at least 2 with --data"
+            )
+        return chosen
+    places = np.linspace(0, len(source) - 1, min(count, len(source)))
+    chosen = np.round(places).astype(np.int64)
+    check_images(len(chosen), math.inf)
+    return chosen
+
+
+class Worker:
+    """Draws and measures, image by image."""
+
+    def __init__(
+        self,
+        model: Model,
+        directions: Directions,
+        shifts: Sequence[float],
+        steps: int,
+        estimator: str,
+        seed: int,
+    ) -> None:
+        self.model, self.directions, self.estimator = model, directions, estimator
+        self.shifts, self.steps, self.seed = list(shifts), steps, seed
+        self.centre = check_shifts(shifts)
+        self.warnings: list[str] = []
+        matrix = model.unit_std[:, None] * directions.matrix  # [d, K]
+        moved = torch.tensor([float(shift) for shift in shifts if shift])  # [J - 1]
+        self.changes = torch.einsum("dk,j->kjd", matrix, moved).flatten(0, 1)  # [K (J - 1), d]
+
+    def run(self, source: ImageSource, chosen: NDArray[np.int64], progress: bool) -> Tracking:
+        codes = codes_of(self.model, source, chosen)
+        self.compare(codes)
+        floor, again = Floor(), []
+        for i, z in enumerate(codes):
+            pictures = self.same_code(z, i)
+            floor.add(pictures, self.estimator)
+            again.append(pictures[-1].astype(np.uint8))
+        tally = Tally(floor.level())
+        samples, curves = [], []
+        numbers = tqdm(chosen, desc="track", unit="image", disable=not progress)
+        for i, number in enumerate(numbers):
+            frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
+            picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)
+            seen = observe(frames, self.shifts, self.estimator)
+            tally.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
+            curves.append(seen.curve.astype(np.float32))
+            if i < SHOWN:
+                samples.append(np.round(frames).astype(np.uint8))
+        level = tally.floor.reshape(2, -1).mean(axis=1)
+        scores = score(tally)
+        if not scores["active"]:
+            self.warnings.append(
+                f"no direction changes the pictures more than another x_T does (noise floor "
+                f"{level.sum():.1f} grey levels): the code holds too little of these images; "
+                f"train longer, or see `cldis reconstruct` for what a random x_T gives back"
+            )
+        scores["noise_floor"] = {"motion": float(level[0]), "appearance": float(level[1])}
+        return Tracking(scores, tally, self.directions, np.stack(samples), np.stack(curves))
+
+    def compare(self, codes: Tensor) -> None:
+        """Warn of images whose codes are far from those of the training images."""
+        spread = self.model.unit_std.clamp(min=1e-6)
+        off = (codes.mean(dim=0) - self.model.unit_mean) / spread
+        wide = codes.std(dim=0, correction=0) / spread
+        distance = float(off.pow(2).mean().sqrt())
+        width = float(wide.pow(2).mean().sqrt())
+        allowed = FAR + 2 / math.sqrt(len(codes))
+        if distance > allowed or width > 1 + allowed:
+            self.warnings.append(
+                f"the images are unlike the training images: their codes lie {distance:.1f} "
+                f"standard deviations off on average and spread {width:.1f} times as wide; scores "
+                f"tell little about either set"
+            )
+
+    def same_code(self, z: Tensor, i: int) -> NDArray[np.float32]:
+        """One code from its own x_T and from `STARTS` others: [1 + STARTS, H, W, 3].
+
+        An exact decoder has one picture of a code: [1, H, W, 3].
+        """
+        if self.model.loop.denoiser is None:
+            return self.draw(z[None], None)
+        starts = torch.cat([self.start(i, part) for part in range(1 + STARTS)])
+        return self.draw(z.expand(len(starts), -1), starts)
+
+    def traversals(self, z: Tensor, i: int) -> NDArray[np.float32]:
+        """Every direction and shift of one image from one x_T: [K, J, H, W, 3] in 0..255."""
+        codes = torch.cat([z[None], z + self.changes])
+        start = None
+        if self.model.loop.denoiser is not None:
+            start = self.start(i, 0).expand(len(codes), -1, -1, -1)
+        pictures = self.draw(codes, start)
+        moved = pictures[1:].reshape(self.directions.count, -1, *pictures.shape[1:])
+        middle = np.broadcast_to(pictures[0], (len(moved), 1, *pictures.shape[1:]))
+        return np.concatenate([moved[:, : self.centre], middle, moved[:, self.centre :]], axis=1)
+
+    def start(self, i: int, part: int) -> Tensor:
+        """An x_T of its own for every image and part, [1, 3, H, W]."""
+        return self.model.random_start(1, (self.seed * 1_000_003 + i) * (1 + STARTS) + part)
+
+    def draw(self, codes: Tensor, starts: Tensor | None) -> NDArray[np.float32]:
+        """Pictures [n, H, W, 3] in grey levels 0..255, by diffusion or by the VAE."""
+        parts = []
+        for begin in range(0, len(codes), BATCH):
+            part = slice(begin, begin + BATCH)
+            if starts is None:
+                parts.append(vae_draw(self.model, codes[part]))
+            else:
+                parts.append(self.model.decode(codes[part], starts[part], self.steps, fast=True))
+        pictures = torch.cat(parts).add(1).mul(127.5).clamp(0, 255)
+        return np.ascontiguousarray(pictures.permute(0, 2, 3, 1).numpy())
+
+
+def track_to_folder(
+    path: str | Path,
+    data: str | None = None,
+    images: int = IMAGES,
+    out: str | Path | None = None,
+    progress: bool = True,
+) -> tuple[dict[str, Any], Path]:
+    """Track a run; write `scores.json`, pictures and `maps.safetensors` (see `track_maps`).
+
+    Args:
+        data: folder or name of the images; None takes those of the run.
+        out: None writes to `RUN/tracking`.
+
+    Returns:
+        Scores and the folder.
+
+    Raises:
+        ValueError: see `track`.
+    """
+    from cldis.tracking.pictures import write_pictures
+
+    run = RunFolder.open(path)
+    source = open_data(data, run.config.model.resolution, progress=progress) if data else None
+    tracking = track(run, source, images, progress=progress)
+    folder = Path(out) if out else run.path / FOLDER
+    checkpoint = run.latest()
+    assert checkpoint is not None
+    tracking.scores["checkpoint"] = checkpoint.name
+    write_pictures(tracking, folder)
+    save_maps(maps_of(tracking), folder)
+    write_json(folder / SCORES, tracking.scores)
+    return tracking.scores, folder

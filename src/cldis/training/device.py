@@ -1,0 +1,41 @@
+"""What makes long runs on a GPU fast, and nothing else: images mixed there, compiled networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from cldis.data.rendered.colour_mixing import DeviceMixer, Mixed
+from cldis.data.source import ImageSource
+from cldis.images import from_uint8, to_model
+from cldis.loop.closed_loop import ClosedLoop
+
+Load = Callable[[NDArray[Any]], Tensor]
+
+
+def loader(source: ImageSource, device: torch.device) -> Load:
+    """A function from indices [n] to images [n, 3, H, W] in [-1, 1] on `device`.
+
+    A GPU mixes the images of `rooms` and `kuka` itself; everything else is copied to it.
+    """
+    if device.type == "cuda" and isinstance(source, Mixed):
+        mixer = DeviceMixer(source, device)
+        return lambda indices: from_uint8(mixer.batch(indices))
+    return lambda indices: to_model(source.batch(indices), device)
+
+
+def compile_networks(model: ClosedLoop, backend: str = "inductor") -> None:
+    """`torch.compile` for each network of a method, in place: names of weights stay as they are.
+
+    The step around them stays as it is: it holds the feedback and a hook, and costs little.
+    """
+    parts: list[nn.Module | None] = [model.semantic, model.denoiser]
+    if model.vae is not None:
+        parts += [model.vae.encoder, model.vae.decoder]
+    for part in parts:
+        if part is not None:
+            part.compile(backend=backend)

@@ -1,0 +1,388 @@
+"""The training loop: one process or many, any arm, exact resume (on Hugging Face accelerate)."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from cldis.config import Config
+from cldis.data.source import ImageSource
+from cldis.data.split import split
+from cldis.loop.closed_loop import ClosedLoop, Draws
+from cldis.loop.feedback import build_feedback
+from cldis.loop.phases import stage_at
+from cldis.methods import build
+from cldis.training import checkpoint, health
+from cldis.training.device import compile_networks, loader
+from cldis.training.log import MetricsLog
+from cldis.training.precision import settled
+from cldis.training.run_folder import RunFolder
+from cldis.training.sampler import DataOrder, step_seed
+from cldis.training.samples import sample_grid
+from cldis.training.starter import load_starter
+from cldis.training.unit_stats import unit_statistics
+
+HEALTH_IMAGES = 128
+
+
+class Diverged(RuntimeError):
+    """The loss, a gradient, the feedback or a code is no longer finite."""
+
+
+class Trainer:
+    """Trains the arm of `run.config` on `source`, writing into `run`."""
+
+    def __init__(self, run: RunFolder, source: ImageSource, quiet: bool = False) -> None:
+        config = run.config
+        self.run, self.config, self.source, self.quiet = run, config, source, quiet
+        self.accelerator = accelerator(config)
+        processes = self.accelerator.num_processes
+        parts = processes * config.training.accumulate
+        if config.training.batch % parts:
+            raise ValueError(
+                f"training.batch {config.training.batch} must be a multiple of processes x "
+                f"accumulate = {parts}"
+            )
+        self.rows = config.training.batch // parts
+        train, heldout = split(len(source))
+        self.heldout = np.random.default_rng(0).permutation(heldout)[:HEALTH_IMAGES]
+        self.order = DataOrder(train, config.training.batch, config.training.seed)
+
+        torch.manual_seed(config.training.seed)
+        model = build(config)
+        self.names = [name for name, _ in model.named_parameters()]
+        self.ema = AveragedModel(model, multi_avg_fn=ema_update(config))
+        optimizer = torch.optim.Adam(
+            model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.99)
+        )
+        self.feedback = build_feedback(config.feedback, config.loop.arm, model.process)
+        self.images = 0
+        if config.training.start_from and run.latest() is None:
+            load_starter(config.training.start_from, model, self.averaged, self.feedback)
+        self.raw = model
+        if config.training.compile:
+            compile_networks(model)  # after the averages took their copy, which stays plain
+        self.load = loader(source, self.accelerator.device)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.ema.to(self.accelerator.device)
+        self.asked = False  # by a signal, in this process
+        self.stop = False  # agreed by all processes
+
+    def resume(self) -> None:
+        """Load the newest checkpoint, if there is one."""
+        if self.accelerator.is_main_process:
+            for folder in (self.run.path, self.run.checkpoints, self.run.samples):
+                checkpoint.clean(folder)
+        path = self.run.latest()
+        if path is None:
+            return
+        origin = str(path)
+        load, name = checkpoint.load_tensors, ".safetensors"
+        checkpoint.load_into(self.raw, load(path / f"model{name}"), origin)
+        checkpoint.load_into(self.averaged, load(path / f"ema{name}"), origin)
+        checkpoint.load_optimizer(self.inner, self.names, load(path / f"optimizer{name}"))
+        state = checkpoint.read_state(path)
+        self.images = state["images"]
+        self.ema.n_averaged.fill_(state["averaged"])
+        self.feedback.load_state(state["feedback"])
+
+    def fit(self) -> bool:
+        """Train to `training.images`; False when interrupted (the state is saved).
+
+        Raises:
+            Diverged: the loss, a gradient or the feedback became NaN or infinite; the last
+                checkpoint is good.
+            OSError: a checkpoint could not be written; earlier ones are good.
+        """
+        total, batch = self.config.training.images, self.config.training.batch
+        steps = math.ceil(total / batch)
+        main = self.accelerator.is_main_process
+        self.log = MetricsLog(self.run.metrics, self.images) if main else None
+        try:
+            with Interrupts(self.ask_to_stop), self.bar(steps * batch) as bar:
+                self.loop(steps, bar)
+        finally:
+            if self.log is not None:
+                self.log.close()
+        return self.images >= total
+
+    def loop(self, steps: int, bar: tqdm) -> None:
+        """The steps that are left. The checkpoint comes last: it vouches for log and samples."""
+        every, batch = self.config.training, self.config.training.batch
+        meter = Meter()
+        for step in range(self.images // batch, steps):
+            terms = self.step(step)
+            self.images = (step + 1) * batch
+            last = step + 1 == steps
+            meter.add(terms, batch)
+            bar.update(batch)
+            if last or self.crossed(every.log_every):
+                self.write("train", meter.take())
+                bar.set_postfix_str(meter.words)
+            if last or self.crossed(every.sample_every):
+                self.look(bar)
+            if last or self.stop or self.crossed(every.checkpoint_every):
+                self.save()
+            if self.stop:
+                break
+
+    def step(self, step: int) -> dict[str, float]:
+        """One optimiser step over the global batch: the two updates of the closed loop, then C."""
+        config, device = self.config, self.accelerator.device
+        indices = self.order.step(step)
+        seed = step_seed(config.training.seed, step)
+        generator = torch.Generator(device).manual_seed(seed)
+        draws = Draws.draw(config, len(indices), generator)
+        torch.manual_seed(seed + self.accelerator.process_index)  # dropout
+        stage = stage_at(config, self.images)
+        self.feedback.leading = not stage.diffusion
+        self.set_learning_rate()
+
+        sums: Tensor | None = None
+        terms: dict[str, Tensor] = {}
+        for part in range(config.training.accumulate):
+            start = part * self.accelerator.num_processes + self.accelerator.process_index
+            start *= self.rows
+            rows = slice(start, start + self.rows)
+            x = self.load(indices[rows])
+            with self.accelerator.accumulate(self.model):
+                out = self.model(x, draws.rows(rows.start, rows.stop), stage, self.feedback)
+                self.accelerator.backward(out.loss)
+                if self.accelerator.sync_gradients:
+                    self.clip(out.terms)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            out.terms["loss"] = out.loss.detach()
+            for name, value in out.terms.items():
+                terms[name] = terms.get(name, value.new_zeros(())) + value.float()
+            if out.signal is not None:
+                sums = out.signal if sums is None else sums + out.signal
+        self.ema.update_parameters(self.raw)
+        means, sums = self.reduce(terms, sums)
+        if stage.vae:
+            self.feedback.update(sums, self.images + config.training.batch, config.training.batch)
+        if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
+            raise Diverged(self.diverged_words())
+        if config.uses_capacity and stage.vae:
+            means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
+        if config.distils:
+            means["lambda_dt"] = stage.weight
+        return means
+
+    def clip(self, terms: dict[str, Tensor]) -> None:
+        """Clip each branch by itself: nats of the VAE must not scale the U-Net's step."""
+        for name, parameters in self.raw.branches().items():
+            limit = self.config.training.gradient_clip if name == "diffusion" else math.inf
+            norm = self.accelerator.clip_grad_norm_(parameters, limit)
+            terms[f"{name}_gradient_norm"] = torch.as_tensor(norm)
+
+    def reduce(
+        self, terms: dict[str, Tensor], sums: Tensor | None
+    ) -> tuple[dict[str, float], Tensor]:
+        """Means of the terms over micro-batches and processes, sums of the signal; one message."""
+        accumulate = self.config.training.accumulate
+        names = sorted(terms)
+        head = [
+            terms[name] / (1 if name.endswith("gradient_norm") else accumulate) for name in names
+        ]
+        flag = head[0].new_tensor(float(self.asked))
+        tail = sums.float() if sums is not None else flag.new_zeros(1)
+        message = torch.cat([torch.stack([*head, flag]), tail])
+        processes = self.accelerator.num_processes
+        if processes > 1:
+            message = self.accelerator.reduce(message, reduction="sum")
+        values = message.cpu()
+        self.stop = bool(values[len(names)] > 0)
+        means = {name: float(values[i]) / processes for i, name in enumerate(names)}
+        return means, values[len(names) + 1 :]
+
+    def save(self) -> None:
+        """Write a checkpoint (main process).
+
+        Raises:
+            Diverged: the averaged weights give codes that are not finite; nothing is written.
+        """
+        if self.accelerator.is_main_process:
+            units = unit_statistics(self.averaged, self.source)
+            if not all(map(math.isfinite, [*units["mean"], *units["std"]])):
+                raise Diverged(self.diverged_words())
+            checkpoint.write_checkpoint(
+                self.run.checkpoints,
+                self.images,
+                self.raw.state_dict(),
+                self.averaged.state_dict(),
+                checkpoint.optimizer_tensors(self.inner, self.names),
+                {
+                    "averaged": int(self.ema.n_averaged),
+                    "feedback": self.feedback.state(),
+                    "units": units,
+                },
+                self.config.training.keep,
+            )
+        self.accelerator.wait_for_everyone()
+
+    def look(self, bar: tqdm) -> None:
+        """Health and a sample grid from the averaged weights (main process)."""
+        if not self.accelerator.is_main_process:
+            return
+        model = self.averaged
+        x = self.load(self.heldout)
+        if len(x) >= 2:
+            found = health.measure(model, x)
+            words = health.warnings(found, self.config.model.units)
+            self.write("health", {**found, "warnings": words})
+            for text in words if not self.quiet else []:
+                bar.write(f"warning: {text}")
+        sample_grid(model, x[:8], self.run.samples / f"{self.images:012d}.png")
+
+    def write(self, kind: str, values: dict[str, Any]) -> None:
+        if self.log is not None:
+            self.log.write(kind, self.images, values)
+
+    def crossed(self, every: int) -> bool:
+        """Whether the last batch passed a multiple of `every` images."""
+        return self.images // every > (self.images - self.config.training.batch) // every
+
+    def set_learning_rate(self) -> None:
+        """A linear warm-up, and another when the diffusion branch joins a VAE that led."""
+        warmup, lead = self.config.training.learning_rate_warmup, self.config.loop.lead
+        seen = self.images - (lead if self.images >= lead else 0) + self.config.training.batch
+        ramp = min(1.0, seen / warmup) if warmup else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.training.learning_rate * ramp
+
+    @property
+    def averaged(self) -> ClosedLoop:
+        return cast(ClosedLoop, self.ema.module.eval())
+
+    @property
+    def inner(self) -> torch.optim.Optimizer:
+        return getattr(self.optimizer, "optimizer", self.optimizer)
+
+    def ask_to_stop(self) -> None:
+        """Save and stop after this step, in every process."""
+        self.asked = True
+
+    def bar(self, total: int) -> tqdm:
+        hidden = self.quiet or not self.accelerator.is_main_process
+        return tqdm(total=total, initial=self.images, unit="img", disable=hidden, smoothing=0.05)
+
+    def diverged_words(self) -> str:
+        last = self.run.latest()
+        where = f"the last good checkpoint is {last}" if last else "no checkpoint was written yet"
+        return (
+            f"the loss is not finite after {self.images} images; {where}. Start again with a lower "
+            f"training.learning_rate (now {self.config.training.learning_rate}) or "
+            f"training.precision=no"
+        )
+
+
+class Meter:
+    """Means of the terms since the last look, each over the steps that had it, with the rate."""
+
+    def __init__(self) -> None:
+        self.words = ""
+        self.reset()
+
+    def reset(self) -> None:
+        self.terms: dict[str, list[float]] = {}
+        self.images, self.since = 0, time.perf_counter()
+
+    def add(self, terms: dict[str, float], images: int) -> None:
+        for name, value in terms.items():
+            self.terms.setdefault(name, []).append(value)
+        self.images += images
+
+    def take(self) -> dict[str, float]:
+        found = {name: sum(values) / len(values) for name, values in self.terms.items()}
+        found["images_per_second"] = self.images / (time.perf_counter() - self.since)
+        shown = ["diffusion", "distillation", "vae_kl", "capacity"]
+        if not found.get("lambda_dt"):  # nothing holds the two codes together: no loss to watch
+            shown.remove("distillation")
+        self.words = " ".join(f"{name} {found[name]:.3g}" for name in shown if name in found)
+        self.reset()
+        return found
+
+
+class Interrupts:
+    """The first Ctrl-C or SIGTERM asks to stop after this step; the second stops at once."""
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self.ask = ask
+
+    def __enter__(self) -> None:
+        self.before: dict[int, Any] = {}
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.before[number] = signal.signal(number, self.handle)
+        except ValueError:  # not the main thread: leave the signals to its owner
+            pass
+
+    def handle(self, number: int, frame: Any) -> None:
+        signal.signal(number, self.before[number])
+        self.ask()
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def accelerator(config: Config) -> Accelerator:
+    """An Accelerator whose world size is what the launcher announced.
+
+    Raises:
+        RuntimeError: the launcher started several processes that do not see each other.
+    """
+    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
+    made = Accelerator(
+        cpu=not torch.cuda.is_available(),
+        mixed_precision=settled(config).training.precision,
+        gradient_accumulation_steps=config.training.accumulate,
+        # While the VAE leads, the other branch has no gradients; once it rests, it has none.
+        kwargs_handlers=[
+            DistributedDataParallelKwargs(
+                find_unused_parameters=config.loop.lead > 0 or config.distillation.release > 0
+            )
+        ],
+    )
+    announced = int(os.environ.get("WORLD_SIZE", "1"))
+    if made.num_processes != announced:
+        raise RuntimeError(
+            f"the launcher announced {announced} processes but {made.num_processes} see each "
+            f"other; start with `torchrun --nproc-per-node {announced} -m cldis train ...`"
+        )
+    return made
+
+
+def ema_update(config: Config) -> Callable[..., None]:
+    """Moving average over `training.ema` images, shorter while few steps have been made."""
+    limit = math.exp(-config.training.batch / config.training.ema)
+
+    @torch.no_grad()
+    def update(averages: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        n = float(count)
+        decay = min(limit, (1 + n) / (10 + n))
+        torch._foreach_lerp_(averages, current, 1 - decay)
+
+    return update
+
+
+def train(run: RunFolder, source: ImageSource, resume: bool, quiet: bool = False) -> bool:
+    """Train `run`; see `Trainer.fit`."""
+    trainer = Trainer(run, source, quiet)
+    if resume:
+        trainer.resume()
+    return trainer.fit()
