@@ -21,8 +21,9 @@ from PIL import Image
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.editing import drawing
-from cldis.images import to_model
+from cldis.images import SHOWN_SIDE, to_model
 from cldis.model import load
+from cldis.pages import figures
 from cldis.pages import page as pages
 from cldis.pages.report import measure, plots, sentences, write_report
 from cldis.training.run_folder import RunFolder
@@ -169,7 +170,7 @@ def test_pictures_keep_their_pixels_and_their_gaps_are_clear(
     kind, _, data = found["src"].partition(",")
     assert kind == "data:image/webp;base64"
     image = Image.open(io.BytesIO(base64.b64decode(data)))
-    shown = min(side, pages.SHOWN_SIDE)
+    shown = min(side, SHOWN_SIDE)
     assert image.size == found["size"] == (columns * (shown + 2) + 2, rows * (shown + 2) + 2)
     alpha = np.asarray(image)[..., 3]
     assert (alpha == 255).sum() == rows * columns * shown**2 and set(np.unique(alpha)) == {0, 255}
@@ -183,9 +184,9 @@ def test_curves_bear_lost_values_and_single_points() -> None:
     lines = [{"kind": "train", "images": 64, "diffusion": None, "images_per_second": 9.0}]
     drawn = plots.draw_all(Config(), lines)
     assert [item.title for item in drawn] == ["Speed"]
-    text = drawn[0].svg.decode()
-    assert "currentColor" in text and "prefers-color-scheme" in text and plots.INK not in text
-    assert "from 9 to 9" in drawn[0].alt
+    text = drawn[0].figure.svg.decode()
+    assert "currentColor" in text and "prefers-color-scheme" in text and figures.INK not in text
+    assert "from 9 to 9" in drawn[0].figure.alt
     assert plots.draw_all(Config(), []) == []
 
 

@@ -9,7 +9,8 @@ side of the pictures) and `terms`, next to what it needs itself:
 
 In the template, `{{ terms("ssim") }}` is the word with its meaning on hover; the base lists the
 terms that were used at the end of the page, and a printed page numbers them as footnotes.
-`{{ cells|picture("What is seen.")|img }}` is a picture of tensors.
+`{{ cells|picture("What is seen.")|img }}` is a picture of tensors, and `{{ figure|diagram }}` a
+diagram of `cldis.pages.figures`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from PIL import Image
 from torch import Tensor
 
 from cldis.images import grid, png_bytes, reduced, to_uint8
+from cldis.pages.figures import Figure
 
 if TYPE_CHECKING:
     import jinja2
@@ -84,7 +86,7 @@ def environment() -> jinja2.Environment:
         "picture": picture,
         "animation": animation,
         "img": img,
-        "svg": svg,
+        "diagram": diagram,
         "coded": coded,
     }
     return made
@@ -167,8 +169,9 @@ def transparent_gaps(page: Image.Image, rows: int, columns: int) -> Image.Image:
     return page
 
 
-def svg(data: bytes) -> str:
-    return uri("image/svg+xml", data)
+def diagram(figure: Figure) -> Markup:
+    """The `img` of a diagram of `cldis.pages.figures`."""
+    return img({"src": uri("image/svg+xml", figure.svg), "alt": figure.alt, "size": figure.size})
 
 
 def uri(kind: str, data: bytes) -> str:

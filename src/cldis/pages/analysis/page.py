@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -15,7 +14,8 @@ from cldis.data.source import ImageSource
 from cldis.editing import drawing
 from cldis.images import to_model
 from cldis.model import Model
-from cldis.pages.analysis import charts, units
+from cldis.pages import figures
+from cldis.pages.analysis import units
 from cldis.pages.analysis.encode import CollectionCodes
 from cldis.pages.analysis.glossary import TERMS
 from cldis.pages.analysis.labels import Label
@@ -116,7 +116,7 @@ def unit_cards(material: Material) -> list[dict[str, Any]]:
                 "high": picture(
                     material.photos(high[::-1].copy()), f"Photos with the highest unit {unit}."
                 ),
-                "histogram": charts.histogram([values], f"Distribution of unit {unit}."),
+                "histogram": figures.histogram([values], f"Distribution of unit {unit}."),
                 "carries": carried(numbers, unit),
             }
         )
@@ -139,19 +139,19 @@ def curves(material: Material) -> list[dict[str, Any]]:
     probed = material.numbers["probes"]
     names = [item["name"] for item in probed["codes"]]
     controls = len(names) - material.own - material.others
-    styles = charts.styles(material.own, material.others, controls)
+    styles = figures.styles(material.own, material.others, controls)
     found = []
     for k, (name, column) in enumerate(probed["columns"].items()):
         label = next(item for item in material.labels if item.name == name)
         unit = "balanced accuracy" if label.kind == "category" else "R²"
-        drawn: dict[str, Markup] = {}
+        drawn: dict[str, figures.Figure] = {}
         for probe in ("linear", "knn") if k < CURVES else ():
-            series = [
-                {"name": code, "style": style, "points": curve[probe]}
+            lines = [
+                figures.FewLabelCurve(code, style, curve[probe])
                 for code, style, curve in zip(names, styles, column["curves"], strict=True)
             ]
-            words = f"{unit} of {name} against the number of labelled images, by code; see table."
-            drawn[probe] = charts.few_labels(series, column["chance"], unit, words)
+            alt = f"{unit} of {name} against the number of labelled images, by code; see table."
+            drawn[probe] = figures.few_labels(lines, column["chance"], unit, alt)
         found.append({"label": label, "unit": unit, "charts": drawn, **column})
     return found
 
@@ -207,7 +207,7 @@ def shift(material: Material) -> dict[str, Any] | None:
         return None
     rows = material.numbers["compare"]["units"]
     if not rows:
-        return {"cards": [], "chart": ""}
+        return {"cards": [], "chart": None}
     numbers, cards = material.numbers, []
     for row in rows[:SHIFTED]:
         unit = row["unit"]
@@ -221,13 +221,13 @@ def shift(material: Material) -> dict[str, Any] | None:
             {
                 **row,
                 "pixel_share": numbers["units"][unit]["pixel_share"],
-                "histogram": charts.histogram([first, second], words),
+                "histogram": figures.histogram([first, second], words),
                 "first": pictures[0],
                 "second": pictures[1],
             }
         )
     words = "Shift of every unit in standard deviations, with intervals; see table."
-    return {"cards": cards, "chart": charts.intervals(rows, words)}
+    return {"cards": cards, "chart": figures.intervals(rows, words)}
 
 
 def _spread(values: NDArray[Any]) -> NDArray[np.int64]:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from cldis.editing.drawing import STEPS, Start, moved
+from cldis.images import reduced
 from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units, has_directions, read_about
-from cldis.pages.page import reduced
-from cldis.pages.report.chart import Chart, chart
+from cldis.pages.figures import Figure, direction_curve
 from cldis.tracking.maps import Maps, Tracked, tracked
 from cldis.tracking.pictures import heat, ranked
 from cldis.training.run_folder import RunFolder
@@ -25,7 +25,6 @@ STILL = (0, 2, 4, 6, 8)  # places in `SHIFTS` of the still pictures; all of them
 ROWS = 3  # held-out images
 MOST = 16  # directions that get a page: it stays small
 PATIENCE = 120.0  # seconds after which no further direction is drawn
-COMPONENTS = ("consistency", "separation", "monotonicity", "smoothness")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Sheet:
     facts: dict[str, Any]  # a row of `facts_of`
     cells: Tensor  # [n, len(SHIFTS), 3, H, W], `reduced`: held-out images from their inverted x_T
     heat: Tensor | None = None  # [3, 3, H, W]: mean image, motion, looks
-    chart: Chart | None = None
+    curve: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -174,9 +173,12 @@ def show(
             break
         change = found.directions.shift(model.unit_std, {row["number"]: 1.0})
         cells = reduced(moved(model, first, change, SHIFTS, steps))
-        drawn = chart(row) if "curve" in row else None
+        curve = None
+        if "curve" in row:
+            parts = (row[key] for key in ("shifts", "curve", "curve_low", "curve_high"))
+            curve = direction_curve(*parts)
         panels = None if found.maps is None else maps_picture(found.maps, row["number"], scale)
-        sheets.append(Sheet(row, cells, panels, drawn))
+        sheets.append(Sheet(row, cells, panels, curve))
         tick()
     return Shown(sheets, rows, first.images, found.notes, scale, found.scores)
 

@@ -13,10 +13,9 @@ from torch import Tensor
 
 from cldis.data.source import ImageSource
 from cldis.editing.drawing import STEPS, Start, draw, held_out, moved, vae_draw
-from cldis.images import to_model
+from cldis.images import reduced, to_model
 from cldis.metrics.image import psnr, ssim
 from cldis.model import Model
-from cldis.pages.page import reduced
 from cldis.training import health
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)

@@ -1,20 +1,14 @@
-"""The curves of a run as small SVG pictures that read well on light and on dark paper."""
+"""Which curves of a run are drawn, and what each should look like."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
 from cldis.config import Config
+from cldis.pages.figures import BLUE, GREEN, ORANGE, Figure, Series, training_curves
 from cldis.training.health import DEAD_GAP
 
-# Okabe and Ito's palette: distinct under every common colour blindness, and on black and white.
-BLUE, ORANGE, GREEN = "#0072b2", "#e69f00", "#009e73"
-INK = "#010203"  # stands for the colour of text until the SVG is written
-STYLE = (
-    "<style>svg{color:#333}@media screen and (prefers-color-scheme:dark){svg{color:#ccc}}</style>"
-)
 Line = dict[str, Any]
 
 
@@ -45,11 +39,10 @@ class Plot:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A diagram as SVG, with its words."""
+    """A diagram with its words."""
 
     title: str
-    svg: bytes
-    alt: str
+    figure: Figure
     caption: str
 
 
@@ -142,63 +135,16 @@ def draw_all(config: Config, lines: list[Line]) -> list[Drawn]:
 
 def draw(plot: Plot, lines: list[Line]) -> Drawn | None:
     """One diagram, or None without a point."""
-    import matplotlib
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    series = [(curve, points(curve, lines)) for curve in plot.curves]
-    series = [(curve, xy) for curve, xy in series if xy]
+    series = [
+        Series(curve.label, points(curve, lines), curve.colour, curve.dashes)
+        for curve in plot.curves
+    ]
+    series = [line for line in series if line.points]
     if not series:
         return None
-    with matplotlib.rc_context({"svg.hashsalt": plot.title, "font.size": 11}):
-        figure = Figure(figsize=(4.4, 2.7), layout="constrained")
-        axes = figure.subplots()
-        for curve, xy in series:
-            few = "o" if len(xy) < 3 else ""
-            axes.plot(
-                *zip(*xy, strict=True),
-                curve.dashes,
-                color=curve.colour,
-                marker=few,
-                lw=1.8,
-                ms=4,
-                label=curve.label,
-                clip_on=not few,
-            )
-        if plot.level is not None:
-            axes.axhline(plot.level, color=INK, lw=1, ls=":")
-        if plot.log and all(y > 0 for _, xy in series for _, y in xy):
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        else:
-            low, high = axes.get_ylim()
-            flat = all(y == 0 for _, xy in series for _, y in xy)
-            axes.set_ylim(*((0.0, 1.0) if flat else (min(0.0, low), high)))
-        _ink(axes)
-        seen = max(float(line["images"]) for line in lines)
-        axes.set_xlim(0, seen)
-        axes.set_xlabel("images seen")
-        axes.set_ylabel(plot.unit)
-        short = seen < 2000
-        axes.xaxis.set_major_formatter(
-            lambda x, _: f"{x:g}" if short or not x else f"{x / 1000:g}k"
-        )
-        if len(plot.curves) > 1:
-            axes.legend(frameon=False, labelcolor=INK, fontsize=10)
-        buffer = io.BytesIO()
-        figure.savefig(
-            buffer,
-            format="svg",
-            transparent=True,
-            metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
-        )
-    text = buffer.getvalue().decode("utf-8").replace(INK, "currentColor")
-    head, tag, rest = text.partition("<defs>")
-    assert tag, "matplotlib writes <defs> first"
-    svg = (head + STYLE + tag + rest).encode("utf-8")
-    return Drawn(plot.title, svg, _alt(plot, series), plot.caption)
+    seen = max(float(line["images"]) for line in lines)
+    figure = training_curves(plot.title, plot.unit, series, seen, plot.log, plot.level)
+    return Drawn(plot.title, figure, plot.caption)
 
 
 def points(curve: Curve, lines: list[Line]) -> list[tuple[float, float]]:
@@ -209,22 +155,3 @@ def points(curve: Curve, lines: list[Line]) -> list[tuple[float, float]]:
         for line in found
         if isinstance(line.get(curve.key), int | float)
     ]
-
-
-def _ink(axes: Any) -> None:
-    for side, spine in axes.spines.items():
-        spine.set_color(INK)
-        spine.set_visible(side in ("left", "bottom"))
-    axes.tick_params(which="both", colors=INK)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-    axes.grid(color=INK, alpha=0.15, lw=0.6)
-
-
-def _alt(plot: Plot, series: list[tuple[Curve, list[tuple[float, float]]]]) -> str:
-    parts = []
-    for curve, xy in series:
-        (_, first), (_, last) = xy[0], xy[-1]
-        parts.append(f"{curve.label} from {first:.3g} to {last:.3g}")
-    seen = max(xy[-1][0] for _, xy in series)
-    return f"{plot.title} ({plot.unit}) over {seen:,.0f} images: {', '.join(parts)}."
