@@ -148,7 +148,7 @@ def histogram(values: Sequence[Values], alt: str) -> Figure:
         for part, colour in zip(values, (BLUE, ORANGE), strict=False):
             inside = np.clip(part, low, high)
             weights = np.full(len(part), 1 / len(part))
-            style = {"color": colour, "alpha": 0.7, "rwidth": 0.9}
+            style: dict[str, Any] = {"color": colour, "alpha": 0.7, "rwidth": 0.9}
             canvas.axes.hist(inside, BINS, range=(low, high), weights=weights, **style)
         canvas.axes.set(xlim=(low, high), xticks=[low, (low + high) / 2, high], yticks=[])
         canvas.axes.xaxis.set_major_formatter(lambda x, _: short(x))
