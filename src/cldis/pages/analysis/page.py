@@ -1,62 +1,30 @@
-"""From numbers and photos to the page."""
+"""From an analysis to its page: pictures, diagrams and words; nothing is measured here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from cldis.data.source import ImageSource
-from cldis.editing import drawing
 from cldis.images import to_model
-from cldis.model import Model
 from cldis.pages import figures
 from cldis.pages.analysis import units
-from cldis.pages.analysis.encode import CollectionCodes
 from cldis.pages.analysis.glossary import TERMS
-from cldis.pages.analysis.labels import Label
+from cldis.pages.analysis.measure import AMOUNTS
+from cldis.pages.analysis.results import Analysis
 from cldis.pages.analysis.sentences import findings, score_words
 from cldis.pages.page import Terms, environment, picture
 
-AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 EXTREMES, MOSAIC, ODD, PAIRS, SHIFTED = 6, 24, 12, 12, 4
 CURVES = 8  # label columns whose curves are drawn; all are in the tables
 
 
-@dataclass
-class Material:
-    """What the parts of an analysis share."""
-
-    model: Model
-    source: ImageSource
-    codes: CollectionCodes
-    numbers: dict[str, Any]
-    labels: list[Label] = field(default_factory=list)
-    own: int = 0  # codes of this run among those probed
-    others: int = 0  # other runs among them
-    averages: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    outliers: NDArray[np.int64] | None = None
-    duplicates: list[dict[str, Any]] = field(default_factory=list)
-    other: ImageSource | None = None
-    other_codes: CollectionCodes | None = None
-
-    def read(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of the collection."""
-        return self.source.batch(indices)
-
-    def photos(self, indices: NDArray[np.int64]) -> Tensor:
-        """Images [n, 3, H, W] in [-1, 1]."""
-        return to_model(self.source.batch(indices))
-
-
-def render(material: Material) -> str:
-    """The page as HTML that refers to nothing outside itself; adds `change` to the units."""
-    numbers = material.numbers
-    cards = unit_cards(material)
+def render(analysis: Analysis) -> str:
+    """The page as HTML that refers to nothing outside itself."""
+    numbers = analysis.numbers()
     return (
         environment()
         .get_template("analyse.html.j2")
@@ -66,83 +34,72 @@ def render(material: Material) -> str:
             terms=Terms(TERMS),
             n=numbers,
             findings=findings(numbers),
-            mosaic=mosaic(material),
-            cards=cards,
+            mosaic=mosaic(analysis.source),
+            cards=unit_cards(analysis),
             amounts=AMOUNTS,
-            curves=curves(material),
-            matrix=matrix(numbers),
-            outliers=odd_ones(material),
-            pairs=pairs(material),
-            shift=shift(material),
+            curves=curves(analysis),
+            matrix=matrix(analysis),
+            outliers=outliers(analysis),
+            pairs=pairs(analysis),
+            shift=shift(analysis),
             score_words=score_words,
         )
     )
 
 
-def mosaic(material: Material) -> dict[str, Any]:
+def mosaic(source: ImageSource) -> dict[str, Any]:
     """Photos spread evenly over the collection."""
-    count = min(MOSAIC, len(material.codes))
-    chosen = np.linspace(0, len(material.codes) - 1, count).round().astype(np.int64)
-    photos = material.photos(chosen)
+    count = min(MOSAIC, len(source))
+    chosen = np.linspace(0, len(source) - 1, count).round().astype(np.int64)
+    photos = to_model(source.batch(chosen))
     rows = 2 if count == MOSAIC else 1
     return picture(photos.unflatten(0, (rows, count // rows)), f"{count} photos of the collection.")
 
 
-def unit_cards(material: Material) -> list[dict[str, Any]]:
+def unit_cards(analysis: Analysis) -> list[dict[str, Any]]:
     """Pictures and facts of every unit looked at, those that move the picture most first."""
-    numbers, codes = material.numbers, material.codes
-    shown = numbers["looked_at"]
-    if not shown:
-        return []
-    chosen = np.array([units.typical(codes.main)], np.int64)
-    begin = drawing.start(material.model, material.photos(chosen), _steps(material))
     cards = []
-    for unit in shown:
-        values = codes.main[:, unit]
-        change = torch.zeros(material.model.units)
-        change[unit] = float(values.std())
-        cells = drawing.moved(material.model, begin, change, AMOUNTS, _steps(material))[0]
-        middle = AMOUNTS.index(0.0)
-        ends = cells[[middle - 2, middle + 2]] - cells[middle]
-        numbers["units"][unit]["change"] = float(ends.abs().mean()) * 127.5
+    for unit in analysis.units.shown:
+        values = analysis.codes.main[:, unit]
         low, high = units.extremes(values, EXTREMES)
-        means = torch.from_numpy(material.averages[unit]).div(127.5).sub(1)
+        means = torch.from_numpy(analysis.units.averages[unit]).div(127.5).sub(1)
+        strip = analysis.units.strips[unit]
         cards.append(
             {
-                **numbers["units"][unit],
-                "strip": picture(cells, f"A photo with unit {unit} moved from −3 to +3."),
+                **analysis.units.rows[unit],
+                "strip": picture(strip, f"A photo with unit {unit} moved from −3 to +3."),
                 "means": picture(means, f"Mean photo of each tenth of unit {unit}, rising."),
-                "low": picture(material.photos(low), f"Photos with the lowest unit {unit}."),
-                "high": picture(
-                    material.photos(high[::-1].copy()), f"Photos with the highest unit {unit}."
+                "low": _photos(analysis.source, low, f"Photos with the lowest unit {unit}."),
+                "high": _photos(
+                    analysis.source, high[::-1].copy(), f"Photos with the highest unit {unit}."
                 ),
                 "histogram": figures.histogram([values], f"Distribution of unit {unit}."),
-                "carries": carried(numbers, unit),
+                "carries": carried(analysis, unit),
             }
         )
     return sorted(cards, key=lambda card: -card["change"])
 
 
-def carried(numbers: dict[str, Any], unit: int) -> list[dict[str, Any]]:
+def carried(analysis: Analysis, unit: int) -> list[dict[str, Any]]:
     """Labels that a unit says more of than the floor, the most first."""
-    place = numbers["looked_at"].index(unit)
-    found = [
+    place = analysis.units.shown.index(unit)
+    above = [
         {"label": name, "share": item["share"][place]}
-        for name, item in numbers["information"].items()
+        for name, item in analysis.labels.information.items()
         if item["share"][place] > item["floor"]
     ]
-    return sorted(found, key=lambda item: -item["share"])
+    return sorted(above, key=lambda item: -item["share"])
 
 
-def curves(material: Material) -> list[dict[str, Any]]:
-    """Per label column: two charts, and a table of every score."""
-    probed = material.numbers["probes"]
-    names = [item["name"] for item in probed["codes"]]
-    controls = len(names) - material.own - material.others
-    styles = figures.styles(material.own, material.others, controls)
-    found = []
-    for k, (name, column) in enumerate(probed["columns"].items()):
-        label = next(item for item in material.labels if item.name == name)
+def curves(analysis: Analysis) -> list[dict[str, Any]]:
+    """Per label column: two diagrams, and a table of every score."""
+    labels = analysis.labels
+    names = [item["name"] for item in labels.codes]
+    styles = figures.styles(labels.own, labels.others, len(names) - labels.own - labels.others)
+    by_name = {label.name: label for label in labels.columns}
+    shown = []
+    for k, (name, column) in enumerate(labels.curves.items()):
+        label = by_name[name]
         unit = "balanced accuracy" if label.kind == "category" else "R²"
         drawn: dict[str, figures.Figure] = {}
         for probe in ("linear", "knn") if k < CURVES else ():
@@ -152,14 +109,13 @@ def curves(material: Material) -> list[dict[str, Any]]:
             ]
             alt = f"{unit} of {name} against the number of labelled images, by code; see table."
             drawn[probe] = figures.few_labels(lines, column["chance"], unit, alt)
-        found.append({"label": label, "unit": unit, "charts": drawn, **column})
-    return found
+        shown.append({"label": label, "unit": unit, "charts": drawn, **column})
+    return shown
 
 
-def matrix(numbers: dict[str, Any]) -> dict[str, Any]:
+def matrix(analysis: Analysis) -> dict[str, Any]:
     """The share of every label's information in every unit, units by their largest first."""
-    information = numbers["information"]
-    shown = numbers["looked_at"]
+    information = analysis.labels.information
     rows = [
         {
             "unit": unit,
@@ -172,62 +128,67 @@ def matrix(numbers: dict[str, Any]) -> dict[str, Any]:
                 for item in information.values()
             ],
         }
-        for place, unit in enumerate(shown)
+        for place, unit in enumerate(analysis.units.shown)
     ]
     rows.sort(key=lambda row: -max((cell["share"] for cell in row["cells"]), default=0.0))
     return {"labels": list(information), "rows": rows}
 
 
-def odd_ones(material: Material) -> list[dict[str, Any]]:
+def outliers(analysis: Analysis) -> list[dict[str, Any]]:
     """The photos furthest from the others."""
-    if material.outliers is None:
+    if analysis.oddities is None:
         return []
-    chosen = material.outliers[:ODD]
-    found = material.numbers["outliers"]["furthest"]
+    paths, distance = analysis.codes.paths, analysis.oddities.distance
     return [
-        {**found[k], "picture": picture(photo[None], found[k]["path"])}
-        for k, photo in enumerate(material.photos(chosen))
+        {
+            "path": paths[k],
+            "distance": float(distance[k]),
+            "picture": _photos(analysis.source, np.array([k]), paths[k]),
+        }
+        for k in analysis.oddities.furthest[:ODD]
     ]
 
 
-def pairs(material: Material) -> list[dict[str, Any]]:
+def pairs(analysis: Analysis) -> list[dict[str, Any]]:
     """The closest near-duplicates, side by side."""
-    found = []
-    for k, pair in enumerate(material.duplicates[:PAIRS]):
-        chosen = np.array([pair["first"], pair["second"]], np.int64)
-        named = material.numbers["duplicates"]["closest"][k]
-        alt = f"{named['first']} and {named['second']}"
-        found.append({**named, "picture": picture(material.photos(chosen), alt)})
-    return found
+    if analysis.oddities is None:
+        return []
+    shown = []
+    for pair in analysis.oddities.pairs[:PAIRS]:
+        both = np.array([pair["first"], pair["second"]], np.int64)
+        first, second = (analysis.codes.paths[k] for k in both)
+        seen = _photos(analysis.source, both, f"{first} and {second}")
+        shown.append({**pair, "first": first, "second": second, "picture": seen})
+    return shown
 
 
-def shift(material: Material) -> dict[str, Any] | None:
+def shift(analysis: Analysis) -> dict[str, Any] | None:
     """The comparison with the second collection, drawn."""
-    if material.other is None or material.other_codes is None:
+    compared = analysis.comparison
+    if compared is None:
         return None
-    rows = material.numbers["compare"]["units"]
-    if not rows:
+    if not compared.units:
         return {"cards": [], "chart": None}
-    numbers, cards = material.numbers, []
-    for row in rows[:SHIFTED]:
+    cards = []
+    for row in compared.units[:SHIFTED]:
         unit = row["unit"]
-        first, second = material.codes.main[:, unit], material.other_codes.main[:, unit]
-        words = f"Unit {unit} in both collections."
-        pictures = [
-            picture(to_model(source.batch(_spread(values))), f"{source.name}, unit {unit} rising.")
-            for source, values in ((material.source, first), (material.other, second))
+        first, second = analysis.codes.main[:, unit], compared.codes.main[:, unit]
+        seen = [
+            _photos(source, _spread(values), f"{source.name}, unit {unit} rising.")
+            for source, values in ((analysis.source, first), (compared.source, second))
         ]
+        both = figures.histogram([first, second], f"Unit {unit} in both collections.")
+        share = analysis.units.rows[unit]["pixel_share"]
         cards.append(
-            {
-                **row,
-                "pixel_share": numbers["units"][unit]["pixel_share"],
-                "histogram": figures.histogram([first, second], words),
-                "first": pictures[0],
-                "second": pictures[1],
-            }
+            {**row, "pixel_share": share, "histogram": both, "first": seen[0], "second": seen[1]}
         )
     words = "Shift of every unit in standard deviations, with intervals; see table."
-    return {"cards": cards, "chart": figures.intervals(rows, words)}
+    return {"cards": cards, "chart": figures.intervals(compared.units, words)}
+
+
+def _photos(source: ImageSource, chosen: NDArray[np.int64], alt: str) -> dict[str, Any]:
+    """A row of photos of a collection."""
+    return picture(to_model(source.batch(chosen)), alt)
 
 
 def _spread(values: NDArray[Any]) -> NDArray[np.int64]:
@@ -235,7 +196,3 @@ def _spread(values: NDArray[Any]) -> NDArray[np.int64]:
     order = np.argsort(values, kind="stable")
     places = np.linspace(0.05, 0.95, EXTREMES) * (len(order) - 1)
     return order[places.round().astype(int)].astype(np.int64)
-
-
-def _steps(material: Material) -> int:
-    return min(drawing.STEPS, material.model.config.diffusion.steps)
