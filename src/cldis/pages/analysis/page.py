@@ -116,7 +116,7 @@ def curves(analysis: Analysis) -> list[dict[str, Any]]:
 def matrix(analysis: Analysis) -> dict[str, Any]:
     """The share of every label's information in every unit, units by their largest first."""
     information = analysis.labels.information
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "unit": unit,
             "cells": [
