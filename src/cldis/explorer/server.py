@@ -80,7 +80,7 @@ def launch(studio: Any, host: str, port: int, password: str | None) -> Any:
 
     from cldis.explorer.door import Door
     from cldis.explorer.page import build
-    from cldis.explorer.style import CSS, PASTE, theme
+    from cldis.explorer.style import css, paste_script, theme
     from cldis.explorer.uploads import MAX_BYTES
 
     # A page elsewhere that points its own name at this machine must not be let in.
@@ -103,8 +103,8 @@ def launch(studio: Any, host: str, port: int, password: str | None) -> Any:
         pwa=False,
         mcp_server=False,
         theme=theme(),
-        css=CSS,
-        js=PASTE,
+        css=css(),
+        js=paste_script(),
         app_kwargs={
             "middleware": [
                 Middleware(TrustedHostMiddleware, allowed_hosts=hosts),

@@ -33,6 +33,7 @@ from cldis.pages.figures import Figure
 if TYPE_CHECKING:
     import jinja2
 
+TEMPLATES = Path(__file__).parent / "templates"
 GAP = 2  # pixels between the cells of a picture
 EXACT = 64  # pixels; smaller pictures lose nothing, others are compressed as photos are
 QUALITY = 90  # of WebP
@@ -68,12 +69,12 @@ class Terms:
         return [(key, *self.meanings[key]) for key in self._used]
 
 
-def environment() -> jinja2.Environment:
-    """The templates of `cldis.pages`, with the filters of this module; unknown names are errors."""
+def environment(folder: Path = TEMPLATES) -> jinja2.Environment:
+    """The templates of a folder, with the filters of this module; unknown names are errors."""
     import jinja2
 
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
