@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from cldis import __version__
 from cldis.commands import analyse, bench, directions, explore, export, photos, runs, train
 from cldis.commands.cli_common import FAILURE, INTERRUPTED, USER_ERROR, Parser
+from cldis.io import NO_SPACE
 
 GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
 
@@ -39,9 +40,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _system_words(error: OSError) -> str:
-    if error.errno == errno.ENOSPC:
+    if error.errno in NO_SPACE:
+        full = "the disk is full" if error.errno == errno.ENOSPC else "your disk quota is used up"
         return (
-            f"the disk is full ({error}); what was written whole is kept, nothing is half-written: "
+            f"{full} ({error}); what was written whole is kept, nothing is half-written: "
             f"free some space and run the command again, a training with --resume"
         )
     return str(error)

@@ -6,16 +6,16 @@ import html
 import re
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from cldis.data.decode import DRAFT, decode_image
+from cldis.data.decode import to_photo
+from cldis.data.formats import SNIFFED, kind_of
 from cldis.images import to_model
 
-# Judged by content, never by name. Pillow reads many more, some through other programs.
+# Judged by content, never by name; a part of `cldis.data.formats.FORMATS`.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_BYTES = 20 * 2**20
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000  # held while decoding
 MAX_PHOTOS = 48  # at a time
 
 
@@ -61,25 +61,14 @@ def _decode(path: Path, resolution: int) -> Tensor:
         )
     if size == 0:
         raise ValueError("The file is empty; send a picture.")
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            pixels = image.width * image.height
-            if pixels > MAX_PIXELS:
-                raise ValueError(
-                    f"The picture has {image.width} x {image.height} pixels; at most "
-                    f"{MAX_PIXELS // 10**6} megapixels are taken. Send a smaller one."
-                )
-            image.draft("", (DRAFT * resolution, DRAFT * resolution))
-            try:
-                photo = decode_image(image, resolution)
-            except ValueError as error:
-                raise ValueError(f"The picture is broken: {error}.") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        what = "has too many pixels" if isinstance(error, Image.DecompressionBombError) else ""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(SNIFFED))
+    if kind not in FORMATS:
         raise ValueError(
-            f"The file {what or 'is not a picture that can be read'}; send a JPEG, PNG, WebP, "
-            f"GIF or BMP."
-        ) from None
-    except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"The picture is broken ({' '.join(str(error).split())}).") from None
+            "The file is not a picture that can be read; send a JPEG, PNG, WebP, GIF or BMP."
+        )
+    try:
+        photo = to_photo(path, resolution, FORMATS, MAX_PIXELS)
+    except ValueError as error:
+        raise ValueError(f"The picture cannot be used: {error}. Send another one.") from None
     return to_model(photo[None])[0]
