@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,7 +18,8 @@ GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, 2 for a mistake of the user, 1 for a failure, 130 for Ctrl-C."""
-    options = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser().parse_args([_as_path(word) for word in given])
     try:
         return options.run_command(options)
     except ValueError as error:
@@ -37,6 +39,12 @@ def parser() -> argparse.ArgumentParser:
     for group in GROUPS:
         group.add(commands)
     return root
+
+
+def _as_path(word: str) -> str:
+    """A file whose name begins with a dash (`*.jpg` finds it) is a file, not an option."""
+    is_file = word.startswith("-") and "." in word and os.path.isfile(word)
+    return os.path.join(os.curdir, word) if is_file else word
 
 
 def _system_words(error: OSError) -> str:

@@ -19,7 +19,7 @@ MAX_PARTS = 200_000  # segments, chunks or blocks of one file
 MAX_TEXT = 2**20  # bytes of a compressed EXIF block in a PNG
 ORIENTATION = 0x0112  # the EXIF entry that says which way is up: 1 (as it is) to 8
 
-JPEG_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")  # not a stuffed zero, not RST0..7
+JPEG_MARKER = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")  # no stuffed zero, no filling, no RST0..7
 JPEG_FRAMES = (0xC0, 0xC1, 0xC2)  # Huffman-coded: baseline, extended, progressive
 JPEG_OTHER_FRAMES = (0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0))
 JPEG_KEPT = (*JPEG_FRAMES, 0xC4, 0xDB, 0xDD, 0xEE)  # tables, restart interval, Adobe's colours

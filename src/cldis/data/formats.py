@@ -33,6 +33,14 @@ MAX_SCANNED = 8_000_000_000  # pixels of a JPEG times its scans: about a second 
 MAX_BYTES = 512 * 2**20  # of files that are taken into memory first
 MAX_RUN_LENGTH = 4_000_000  # pixels plus bytes of a BMP with run lengths, which Python decodes
 MAX_CLAIMED = 4  # how often the entries of a TIFF may claim the bytes of the file
+_STARTS: dict[str, tuple[bytes, ...]] = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (first_picture.PNG_START,),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "BMP": (b"BM",),
+    "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+    "PPM": tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#"),
+}
 DRAFT = 2  # a JPEG may be decoded at a fraction of its size, but at no less than 2x the target
 SNIFFED = 64  # bytes that tell the format
 
@@ -47,16 +55,8 @@ class Opened:
 
 def kind_of(start: bytes) -> str | None:
     """The format of a file that begins with `start`: one of `FORMATS`, or None."""
-    starts = {
-        "JPEG": b"\xff\xd8\xff",
-        "PNG": first_picture.PNG_START,
-        "GIF": (b"GIF87a", b"GIF89a"),
-        "BMP": b"BM",
-        "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
-        "PPM": tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#"),
-    }
-    for name, signature in starts.items():
-        if start.startswith(signature):
+    for name, signatures in _STARTS.items():
+        if start.startswith(signatures):
             return name
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "WEBP"
