@@ -117,6 +117,16 @@ def exif_of_copies(entries: int, length: int) -> bytes:
     return struct.pack("<2sHIH", b"II", 42, 8, entries) + b"".join(rows) + bytes(length)
 
 
+def large_tile(side: int) -> bytes:
+    """A TIFF of 16 x 16 pixels, in one tile of `side` x `side`, compressed a thousand times."""
+    packer, row = zlib.compressobj(1), bytes(side * 100)
+    data = b"".join(packer.compress(row) for _ in range(0, side, 100)) + packer.flush()
+    entries = [(256, 16), (257, 16), (258, 8), (259, 8), (262, 1), (277, 1), (322, side)]
+    entries += [(323, side), (324, 256), (325, len(data))]
+    table = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    return (struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + table).ljust(256, b"\0") + data
+
+
 def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", len(body), kind) + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -156,6 +166,9 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "png parts": (lambda: inside("PNG", chunk(b"IDAT", b"") * (MAX_PARTS + 1)), "parts"),
     "gif parts": (lambda: inside("GIF", b"\x21\xfe\x01a\x00" * (MAX_PARTS + 1)), "parts"),
     "tiff entries": (lambda: exif_of_copies(60_000, 9_000_000), "claim more bytes"),
+    "tiff tile": (lambda: large_tile(14_000), "too large"),
+    "ppm values": (lambda: b"P5 3000 3000 4095\n" + bytes(18_000_000), "binary values"),
+    "ppm text": (lambda: b"P2 # of grey\n3000 3000 255\n" + b"9 " * 9_000_000, "binary values"),
     "bmp rows": (
         lambda: (
             b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 8000, 8000, 1, 8, 1) + bytes(20_000)

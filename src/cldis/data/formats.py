@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ MAX_PIXELS = 178_956_970  # held in memory while decoding; the limit of Pillow
 MAX_JPEG_PIXELS = 512_000_000  # of a JPEG that is decoded row by row at a fraction of its size
 MAX_SCANNED = 8_000_000_000  # pixels of a JPEG times its scans: about a second at the least
 MAX_BYTES = 512 * 2**20  # of files that are taken into memory first
-MAX_RUN_LENGTH = 4_000_000  # pixels plus bytes of a BMP with run lengths, which Python decodes
+MAX_IN_PYTHON = 16_000_000  # bytes or pixels of what Pillow decodes value by value: some seconds
 MAX_CLAIMED = 4  # how often the entries of a TIFF may claim the bytes of the file
 _STARTS: dict[str, tuple[bytes, ...]] = {
     "JPEG": (b"\xff\xd8\xff",),
@@ -41,6 +42,9 @@ _STARTS: dict[str, tuple[bytes, ...]] = {
     "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
     "PPM": tuple(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \t\r\n#"),
 }
+_PPM_HEADER = re.compile(  # kind, width, height and greatest value, comments between them
+    rb"P([1-6])(?:(?:\s|#[^\n]*\n)+(?:\d+)){2}(?:(?:\s|#[^\n]*\n)+(\d{1,9}))?"
+)
 DRAFT = 2  # a JPEG may be decoded at a fraction of its size, but at no less than 2x the target
 SNIFFED = 64  # bytes that tell the format
 
@@ -108,6 +112,8 @@ def open_image(
         _check_tiff(file)
     elif kind == "BMP":
         _check_bmp(file)
+    elif kind == "PPM":
+        _check_ppm(file)
     file.seek(0)
     with _reader(kind)(file, "") as image:
         pixels = image.width * image.height
@@ -161,27 +167,45 @@ def _check_bmp(file: BinaryIO) -> None:
         return  # too short for any; Pillow says so
     width, height, _, _, compression = struct.unpack_from("<iiHHI", header, 18)
     work = abs(width * height) + file.seek(0, os.SEEK_END)
-    if compression in (1, 2) and work > MAX_RUN_LENGTH:
+    if compression in (1, 2) and work > MAX_IN_PYTHON:
         raise ValueError("a BMP with run lengths of that size is not read; save it as a PNG")
 
 
+def _check_ppm(file: BinaryIO) -> None:
+    """Refuse a large file of text, or one whose greatest value is not that of 8 or 16 bits."""
+    found = _PPM_HEADER.match(file.read(2**12))
+    fast = found and (
+        found[1] == b"4" or (found[1] in b"56" and int(found[2] or 0) in (255, 65535))
+    )
+    if not fast and file.seek(0, os.SEEK_END) > MAX_IN_PYTHON:
+        raise ValueError(
+            f"a PPM of more than {MAX_IN_PYTHON // 10**6} MB is read only with binary values and a "
+            "greatest value of 255 or 65535; save it as a PNG"
+        )
+
+
 def _check_tiff(file: BinaryIO) -> None:
-    """Refuse a first directory whose entries all claim the same bytes: Pillow copies each."""
+    """Refuse entries that all claim the same bytes, as Pillow copies each, and oversized tiles."""
     length = file.seek(0, os.SEEK_END)
     file.seek(0)
     start = file.read(16)
     order, big = ("<" if start[:2] == b"II" else ">"), start[2:4] in (b"+\x00", b"\x00+")
-    offset, number, entry = ("Q", "Q", "HHQQ") if big else ("I", "H", "HHII")
+    offset, number, entry = ("Q", "Q", "HHQ8s") if big else ("I", "H", "HHI4s")
     try:
         file.seek(struct.unpack_from(order + offset, start, 8 if big else 4)[0])
         size = struct.calcsize(order + number)
         entries = struct.unpack(order + number, file.read(size))[0]
-        claimed, size = 0, struct.calcsize(order + entry)
+        claimed, size, tile = 0, struct.calcsize(order + entry), 1
         for _ in range(min(entries, length // size)):
-            _, kind, count, _ = struct.unpack(order + entry, file.read(size))
+            tag, kind, count, value = struct.unpack(order + entry, file.read(size))
             claimed += min(count * _TIFF_BYTES.get(kind, 1), length)
             if claimed > MAX_CLAIMED * length + 2**16:
                 raise ValueError("a TIFF whose entries claim more bytes than it has is not read")
+            if tag in (0x142, 0x143):  # width and height of a tile, at the start of the value
+                number_bytes = value[: _TIFF_BYTES.get(kind, 1)]
+                tile *= int.from_bytes(number_bytes, "little" if order == "<" else "big")
+                if tile > MAX_PIXELS:
+                    raise ValueError(too_large())
     except (struct.error, OSError, OverflowError):
         return  # no directory there: Pillow says so
 
