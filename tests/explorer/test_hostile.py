@@ -13,11 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-import torch
 
 pytest.importorskip("gradio")
 
 from cldis.data.decode import to_photo  # noqa: E402
+from cldis.explorer.inbox import LONGEST  # noqa: E402
 from cldis.explorer.pictures import picture, png_uri  # noqa: E402
 from cldis.explorer.received import AGE, ALL, EACH, Received  # noqa: E402
 from cldis.explorer.sessions import key_of  # noqa: E402
@@ -93,11 +93,26 @@ def test_an_upload_is_read_once_by_its_own_browser_alone(
         assert client.ask(f"/gradio_api/{address}{path}")[0] == 404
     assert Path(path).read_bytes() == PNG
     assert client.join(functions["uploaded"], [{"path": path}])[0] == 200
-    expected = png_uri(picture(to_model(torch.from_numpy(to_photo(PNG, 64))[None])[0]))
+    expected = png_uri(picture(to_model(to_photo(PNG, 64)[None])[0]))
     shown = client.results()
     assert "The photo mine" in shown and expected in shown
     assert not Path(path).exists() and not Path(path).parent.exists()
     assert client.join(functions["uploaded"], [{"path": path}])[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("second_uploaded", "Choose a second"), ("copied", "Done: 1")]
+)
+def test_an_upload_named_twice_is_taken_once(
+    client: Client, functions: dict[str, int], name: str, words: str
+) -> None:
+    (path,) = json.loads(client.upload(("twice.png", PNG))[1])
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}, "url": "http://127.0.0.1/x.png"}
+    asked = [[file, file]] if name == "copied" else [file, []]
+    assert client.join(functions[name], asked, page="twice")[0] == 200
+    text = client.results("twice")
+    assert words in text and ("twice: This is not a file" in text) == (name == "copied")
+    assert not Path(path).exists()
 
 
 def test_a_page_is_reached_by_its_own_browser_alone(
@@ -162,6 +177,32 @@ def test_bad_values_are_refused_in_words(client: Client, functions: dict[str, in
 def test_no_request_at_all_is_refused_in_words(client: Client, body: bytes) -> None:
     status, text = client.ask("/gradio_api/queue/join", body)
     assert status == 422 and "not JSON" in text
+
+
+def test_a_request_is_bounded(client: Client) -> None:
+    status, text = client.ask("/gradio_api/queue/join", bytes(LONGEST + 1))
+    assert status == 422 and "at most 8 MB" in text
+    status, text = client.ask("/gradio_api/queue/data?session_hash=a-b")
+    assert status == 422 and "letters and digits" in text
+    assert client.ask("/gradio_api/heartbeat/a-b")[0] == 422
+
+
+def test_what_a_page_sent_is_forgotten_when_it_is_closed(
+    client: Client, functions: dict[str, int]
+) -> None:
+    at = urlsplit(client.base)
+    with socket.create_connection((at.hostname, at.port), timeout=60) as line:
+        asked = f"GET /gradio_api/heartbeat/open HTTP/1.1\r\nHost: {at.netloc}\r\n"
+        line.sendall(f"{asked}Cookie: {client.headers['Cookie']}\r\n\r\n".encode())
+        assert b" 200 " in line.recv(200)
+        (path,) = json.loads(client.upload(("short.png", PNG))[1])
+        assert client.join(functions["uploaded"], [{"path": path}], page="open")[0] == 200
+        assert "The photo short" in client.results("open")
+    deadline, text = time.monotonic() + 30, ""
+    while "Choose a photo first" not in text:
+        assert time.monotonic() < deadline, text[:400]
+        assert client.join(functions["settle"], [0.0] * 16, page="open")[0] == 200
+        text = client.results("open")
 
 
 def test_gradio_takes_nothing_from_a_request_but_its_values(

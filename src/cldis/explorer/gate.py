@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
@@ -110,10 +110,8 @@ def given(scope: Any, wanted: bytes) -> list[str]:
 
 def hostname(host: str) -> str:
     """The name in a `Host` header, without its port; "" where it is not one."""
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d+)?", host)
+    return found[1].strip("[]").lower() if found else ""
 
 
 def is_address(name: str) -> bool:

@@ -20,7 +20,8 @@ from cldis.explorer.received import Received, receive_files
 from cldis.explorer.sessions import key_of
 
 LONGEST = 8 * 2**20  # bytes of a request; one carries the picture that was clicked on
-HEARTBEAT = "/gradio_api/heartbeat/"
+UPLOAD, HEARTBEAT = "/gradio_api/upload", "/gradio_api/heartbeat/"
+JOIN, DATA = "/gradio_api/queue/join", "/gradio_api/queue/data"
 PAGE = re.compile(r"[0-9A-Za-z]{1,64}")
 
 
@@ -32,35 +33,30 @@ class Inbox:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"] if scope["type"] == "http" else ""
-        answer: Response
         try:
-            if path == "/gradio_api/upload":
-                request = Request(scope, receive)
-                files = await receive_files(self.received, scope[VISITOR], request)
-                answer = JSONResponse(files)
-            elif path == "/gradio_api/queue/join":
+            if path == UPLOAD:
+                files = await receive_files(self.received, scope[VISITOR], Request(scope, receive))
+                return await JSONResponse(files)(scope, receive, send)
+            if path == JOIN:
                 body = json.dumps(self.joined(scope, await whole(receive))).encode()
                 scope = {**scope, "headers": [*resized(scope, len(body))]}
-                return await self.app(scope, once(body, receive), send)
-            elif path == "/gradio_api/queue/data":
+                receive = once(body, receive)
+            elif path == DATA:
                 pages = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])
-                query = f"session_hash={self.key(scope, pages[0])}".encode()
-                return await self.app({**scope, "query_string": query}, receive, send)
+                query = f"session_hash={self.key(scope, pages[0])}"
+                scope = {**scope, "query_string": query.encode()}
             elif path.startswith(HEARTBEAT):
                 path = HEARTBEAT + self.key(scope, path.removeprefix(HEARTBEAT))
-                return await self.app(
-                    {**scope, "path": path, "raw_path": path.encode()}, receive, send
-                )
-            else:
-                return await self.app(scope, receive, send)
+                scope = {**scope, "path": path, "raw_path": path.encode()}
         except ClientDisconnect:
-            return None
+            return
         except ValueError as error:
-            if path == "/gradio_api/upload":
-                answer = PlainTextResponse(str(error), 413)
+            if path == UPLOAD:
+                answer: Response = PlainTextResponse(str(error), 413)
             else:
                 answer = JSONResponse({"detail": str(error)}, 422)
-        await answer(scope, receive, send)
+            return await answer(scope, receive, send)
+        await self.app(scope, receive, send)
 
     def key(self, scope: Any, page: object) -> str:
         if not isinstance(page, str) or not PAGE.fullmatch(page):

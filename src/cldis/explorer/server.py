@@ -9,6 +9,7 @@ import signal
 import socket
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -51,7 +52,8 @@ def explore(run: str | Path, host: str, port: int | None) -> None:
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
-            print("ended", flush=True)
+            with suppress(OSError):  # the terminal may be gone
+                print("ended", flush=True)
         finally:
             page.close(verbose=False)
     finally:
@@ -139,7 +141,7 @@ def machine_names(host: str) -> list[str]:
 def shown_names(host: str) -> list[str]:
     """What to call the explorer in the addresses that are printed."""
     if host in ("0.0.0.0", "::"):
-        return [LOOPBACK[0], socket.gethostname()]
+        return ["127.0.0.1" if host == "0.0.0.0" else "[::1]", socket.gethostname()]
     return [f"[{host}]" if ":" in host else host]
 
 
