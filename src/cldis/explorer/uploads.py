@@ -20,26 +20,12 @@ MAX_PHOTOS = 48  # at a time
 
 
 def read_upload(path: str | Path, resolution: int) -> Tensor:
-    """Decode an uploaded file and remove it: [3, resolution, resolution] in [-1, 1].
+    """Decode an uploaded file: [3, resolution, resolution] in [-1, 1].
 
     Raises:
         ValueError: too large, empty, no picture of `FORMATS`, too many pixels, or broken.
     """
-    path = Path(path)
-    try:
-        return _decode(path, resolution)
-    finally:
-        discard(path)
-
-
-def discard(path: str | Path) -> None:
-    """Remove an uploaded file, and the folder that was made for it."""
-    path = Path(path)
-    try:
-        path.unlink(missing_ok=True)
-        path.parent.rmdir()
-    except OSError:  # not ours, or another upload of the same content has come in
-        pass
+    return _decode(Path(path), resolution)
 
 
 def shown_name(path: str | Path) -> str:
