@@ -12,6 +12,7 @@ from cldis import __version__
 from cldis.commands import analyse, bench, directions, explore, export, photos, runs, train
 from cldis.commands.cli_common import FAILURE, INTERRUPTED, USER_ERROR, Parser
 from cldis.io import NO_SPACE
+from cldis.text import one_line, say
 
 GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
 
@@ -58,7 +59,7 @@ def _system_words(error: OSError) -> str:
 
 
 def _complain(message: object, code: int) -> int:
-    print(f"cldis: error: {' '.join(str(message).split())}", file=sys.stderr)
+    say(f"cldis: error: {one_line(' '.join(str(message).split()))}", file=sys.stderr)
     return code
 
 

@@ -9,12 +9,25 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-Multipliers = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+from cldis.io import parse_json
+
+# Bounds keep a file of a stranger from asking for more than a machine has. They are far above what
+# anybody trains; `cldis.methods.build` bounds the number of all parameters besides.
+Multipliers = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1, max_length=8)
+]
+Sides = Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(max_length=16)]
+Width = Annotated[int, Field(ge=8, le=2048)]
+Images = Annotated[int, Field(le=10**12)]
+Weight = Annotated[float, Field(ge=0, le=1e9)]
+Text = Annotated[str, Field(max_length=4096)]
+MOST_TOLD = 3  # mistakes of one configuration
 
 
 class Section(BaseModel):
@@ -27,18 +40,18 @@ class ModelConfig(Section):
     resolution: int = Field(64, ge=8, le=1024, description="image side in pixels")
     units: int = Field(16, ge=1, le=4096)
     patch: int = Field(4, ge=1, le=16, description="space-to-depth side; 1 denoises raw pixels")
-    width: int = Field(40, ge=8, description="base channels of the U-Net")
+    width: Width = Field(40, description="base channels of the U-Net")
     multipliers: Multipliers = (1, 2)
-    blocks: int = Field(1, ge=1, description="residual blocks per resolution")
-    attention: tuple[int, ...] = Field((8,), description="sides of feature maps that self-attend")
+    blocks: int = Field(1, ge=1, le=16, description="residual blocks per resolution")
+    attention: Sides = Field((8,), description="sides of feature maps that self-attend")
     dropout: float = Field(0.0, ge=0, lt=1)
     conditioning: Literal["adagn", "cross_attention"] = "cross_attention"
-    embed: int = Field(128, ge=8, description="channels of the time embedding and unit tokens")
+    embed: Width = Field(128, description="channels of the time embedding and unit tokens")
     encoder: Literal["burgess", "diffae"] = "burgess"
-    encoder_width: int = Field(32, ge=8)
+    encoder_width: Width = 32
     encoder_multipliers: Multipliers = (1, 2, 2)
     gaussian: bool = Field(True, description="E_sem gives a Gaussian (False: a point)")
-    vae_width: int = Field(32, ge=8)
+    vae_width: Width = 32
 
     @model_validator(mode="after")
     def _sides_divide(self) -> ModelConfig:
@@ -58,7 +71,7 @@ class ModelConfig(Section):
 class DiffusionConfig(Section):
     """Noise process of Diff-AE (Preechakul et al. 2022)."""
 
-    steps: int = Field(1000, ge=10, description="T")
+    steps: int = Field(1000, ge=10, le=100_000, description="T")
     schedule: Literal["linear", "squaredcos_cap_v2"] = "linear"
     prediction: Literal["epsilon", "x0", "v"] = "x0"
     condition_dropout: float = Field(0.1, ge=0, lt=1, description="share of rows with z_sem hidden")
@@ -67,26 +80,26 @@ class DiffusionConfig(Section):
 class VAEConfig(Section):
     """The capacity objective beta * |KL - C| (Burgess et al. 2018)."""
 
-    beta: float = Field(50.0, ge=0)
+    beta: Weight = 50.0
 
 
 class DistillationConfig(Section):
     """L_dt, weighted by lambda_dt: zero in warm-up, then `weight`, then released to zero."""
 
     kind: Literal["kl", "softmax_kl", "mse"] = "kl"
-    weight: float = Field(5e-5, ge=0)
-    warmup: int = Field(20_000, ge=0, description="images before the pull starts")
-    release: int = Field(0, ge=0, description="images at which the pull has ended; 0: never")
+    weight: Weight = 5e-5
+    warmup: Images = Field(20_000, ge=0, description="images before the pull starts")
+    release: Images = Field(0, ge=0, description="images at which the pull has ended; 0: never")
 
 
 class FeedbackConfig(Section):
     """How C moves. `rate` bounds its rise for every kind (nats per 1,000 images)."""
 
     kind: Literal["linear", "reverse_kl", "information"] = "information"
-    capacity_max: float = Field(20.0, gt=0, description="nats")
-    rate: float = Field(0.07, gt=0)
-    warmup: int = Field(20_000, ge=0, description="images before C may move")
-    memory: int = Field(32_000, ge=1, description="images in the moving average of the signal")
+    capacity_max: float = Field(20.0, gt=0, le=1e9, description="nats")
+    rate: float = Field(0.07, gt=0, le=1e9)
+    warmup: Images = Field(20_000, ge=0, description="images before C may move")
+    memory: Images = Field(32_000, ge=1, description="images in the moving average of the signal")
     log_snr_max: float = Field(
         -3.4, description="upper end of the SNR range of `information`; -2 at 32 px, -3.4 at 64"
     )
@@ -97,7 +110,7 @@ class LoopConfig(Section):
     """Which branches run: the ablation of the paper's claim."""
 
     arm: Literal["vae", "diffae", "open", "closed"] = "closed"
-    lead: int = Field(0, ge=0, description="images at the start that train the VAE alone")
+    lead: Images = Field(0, ge=0, description="images at the start that train the VAE alone")
 
 
 # Of one branch, none can lead; `--set loop.arm=NAME` sets these along with it.
@@ -138,35 +151,37 @@ class BaselineConfig(Section):
         "encdiff",
         "disdiff",
     ] = "none"
-    weight: float | None = Field(
-        None, ge=0, description="of its main regulariser; null: that method's usual value"
+    weight: Weight | None = Field(
+        None, description="of its main regulariser; null: that method's usual value"
     )
 
 
 class TrainingConfig(Section):
-    images: int = Field(400_000, ge=1, description="total images to see")
-    batch: int = Field(64, ge=1, description="global batch: over all processes and accumulation")
-    accumulate: int = Field(1, ge=1, description="micro-batches per step")
-    learning_rate: float = Field(6e-4, gt=0)
-    learning_rate_warmup: int = Field(10_000, ge=0, description="images of linear warm-up")
-    gradient_clip: float = Field(1.0, gt=0)
-    ema: int = Field(20_000, ge=1, description="images in the moving average of the weights")
+    images: Images = Field(400_000, ge=1, description="total images to see")
+    batch: int = Field(
+        64, ge=1, le=65_536, description="global batch: over all processes and accumulation"
+    )
+    accumulate: int = Field(1, ge=1, le=65_536, description="micro-batches per step")
+    learning_rate: float = Field(6e-4, gt=0, le=1e3)
+    learning_rate_warmup: Images = Field(10_000, ge=0, description="images of linear warm-up")
+    gradient_clip: float = Field(1.0, gt=0, le=1e12)
+    ema: Images = Field(20_000, ge=1, description="images in the moving average of the weights")
     precision: Literal["auto", "no", "bf16"] = Field(
         "auto", description="auto: bf16 where the hardware has it; settled when a run starts"
     )
     compile: bool = Field(False, description="torch.compile the networks; for long runs on a GPU")
     seed: int = Field(0, ge=0, lt=2**31)
-    log_every: int = Field(3_200, ge=1, description="images between log lines")
-    checkpoint_every: int = Field(32_000, ge=1, description="images between checkpoints")
-    sample_every: int = Field(64_000, ge=1, description="images between sample grids")
-    keep: int = Field(2, ge=1, description="checkpoints kept")
-    start_from: str = Field("", description="starter:NAME or a run to start from")
+    log_every: Images = Field(3_200, ge=1, description="images between log lines")
+    checkpoint_every: Images = Field(32_000, ge=1, description="images between checkpoints")
+    sample_every: Images = Field(64_000, ge=1, description="images between sample grids")
+    keep: int = Field(2, ge=1, le=10**6, description="checkpoints kept")
+    start_from: Text = Field("", description="starter:NAME or a run to start from")
 
 
 class Config(Section):
     """All settings of a run."""
 
-    recipe: str = "cpu64"
+    recipe: Text = "cpu64"
     model: ModelConfig = ModelConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     vae: VAEConfig = VAEConfig()
@@ -257,7 +272,7 @@ class Config(Section):
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
-            raise ValueError(_one_line(error)) from None
+            raise ValueError(one_line(error)) from None
 
     def with_overrides(self, overrides: Iterable[str]) -> Config:
         """A copy with `section.key=value` applied; values are JSON, or plain text.
@@ -310,19 +325,23 @@ def _require_known(key: str) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return parse_json(text)
+    except ValueError:
         return text
 
 
-def _one_line(error: ValidationError) -> str:
-    parts = []
-    for item in error.errors():
+def one_line(error: ValidationError) -> str:
+    """The first `MOST_TOLD` mistakes as `place: what (got value)`, on one line."""
+    parts, errors = [], error.errors()
+    for item in errors[:MOST_TOLD]:
         where = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
             near = difflib.get_close_matches(where, keys(), n=1, cutoff=0.4)
             message = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
-        got = "" if isinstance(item["input"], dict | BaseModel) else f" (got {item['input']!r})"
+        hidden = isinstance(item["input"], dict | BaseModel) or item["type"] == "missing"
+        got = "" if hidden else f" (got {reprlib.repr(item['input'])})"
         parts.append(f"{where}: {message}{got}" if where else f"{message}{got}")
-    return "; ".join(parts)
+    if len(errors) > MOST_TOLD:
+        parts.append(f"and {len(errors) - MOST_TOLD} more")
+    return " ".join("; ".join(parts).split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterator
@@ -42,6 +43,9 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
         raise
     sync_directory(path.parent)
 
+DEEPEST = 32  # levels of JSON; ours have six
+DIGITS = 19  # of a whole number: 64 bits
+
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` to `path` atomically (temporary file, fsync, rename).
@@ -63,16 +67,79 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
+def read_json(path: str | Path, largest: int | None = None) -> Any:
     """Read a JSON file.
 
+    Args:
+        largest: bytes of the largest file to read; None for a file of our own.
+
     Raises:
-        ValueError: the file is not JSON; the message names it.
+        ValueError: the file is too large, or not JSON (see `parse_json`); the message names it.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    if largest is not None and size > largest:
+        raise ValueError(
+            f"{path} has {size:,} bytes, more than the {largest:,} that such a file may have; "
+            f"restore it or start again"
+        )
+    try:
+        return parse_json(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is {error}; restore it or start again") from None
+
+
+def parse_json(data: bytes | str) -> Any:
+    """The value of JSON text.
+
+    Raises:
+        ValueError: not JSON, NaN or infinity (not JSON either), a whole number of more than 19
+            digits, or nested deeper than `DEEPEST`; the message begins with "not valid JSON".
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); restore it or start again") from None
+        text = data if isinstance(data, str) else data.decode("utf-8")
+        value = json.loads(
+            text, parse_int=_integer, parse_float=_number, parse_constant=_no_constant
+        )
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are two of them
+        reason = str(error)
+    else:
+        if not _deeper(value):
+            return value
+        reason = f"nested deeper than {DEEPEST} levels"
+    raise ValueError(f"not valid JSON ({reason})")
+
+
+def _deeper(value: Any) -> bool:
+    """Whether `value` has more than `DEEPEST` levels."""
+    level = [value]
+    for _ in range(DEEPEST):
+        boxes = [item for item in level if isinstance(item, dict | list)]
+        if not boxes:
+            return False
+        level = [
+            child for box in boxes for child in (box.values() if isinstance(box, dict) else box)
+        ]
+    return bool(level)
+
+
+def _integer(text: str) -> int:
+    if len(text.lstrip("-")) > DIGITS:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text[:40]} is out of range")
+    return value
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON number")
 
 
 def sync_directory(path: Path) -> None:

@@ -14,12 +14,13 @@ from torch import Tensor
 from cldis.config import Config
 from cldis.diffusion import sampling
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.methods import build
 from cldis.networks.build import SemanticEncoder
 from cldis.networks.gaussian import Gaussian
 from cldis.networks.unet import Denoiser
-from cldis.training.checkpoint import load_into, load_tensors, read_state
+from cldis.training.checkpoint import read_state
+from cldis.training.contents import unit_tensors
 from cldis.training.run_folder import RunFolder
+from cldis.training.weights import open_networks
 
 STEPS = 20
 
@@ -313,10 +314,9 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
         raise ValueError(
             f"{run} has no checkpoint yet; go on with `cldis train ... --out {run} --resume`"
         )
-    loop = build(folder.config)
-    load_into(loop, load_tensors(path / "ema.safetensors"), str(path))
     units = read_state(path)["units"]
-    mean, std = torch.tensor(units["mean"]), torch.tensor(units["std"])
+    mean, std = unit_tensors(units, folder.config.model.units, path / "state.json")
+    loop = open_networks(folder.config, path / "ema.safetensors", path)
     return Model(loop, mean, std, device, batch, Origin(folder.path, path.name))
 
 

@@ -23,6 +23,7 @@ from cldis.io import write_json
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import train
 from pages.runs import TINY
+from training.made import tracking_scores
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +51,12 @@ def test_rows_are_sorted_by_score_where_there_is_one(studio: Studio, run: Path) 
     assert strength == sorted(strength, reverse=True)
     copy = run.with_name("tracked")
     shutil.copytree(run, copy)
-    rows = [{"number": k, "active": k != 2, "activity": 1.0, "score": k / 20} for k in range(16)]
-    del rows[2]["score"]
+    scores = tracking_scores([None if k == 2 else k / 20 for k in range(16)])
     (copy / "tracking").mkdir()
-    write_json(copy / "tracking" / "scores.json", {"origin": "identity", "directions": rows})
+    write_json(copy / "tracking" / "scores.json", scores)
     numbers = [row.number for row in Studio.open(copy).rows]
     assert numbers == [15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 1, 0, 2]
-    write_json(copy / "tracking" / "scores.json", {"origin": "navigated", "directions": rows})
+    write_json(copy / "tracking" / "scores.json", {**scores, "origin": "navigated"})
     assert all(row.score is None for row in Studio.open(copy).rows)  # of other directions
 
 

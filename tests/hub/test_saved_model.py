@@ -36,6 +36,7 @@ from cldis.training.recipes import recipe_config
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
 from loop.small import SMALL, perturbed, pictures
+from training.made import tracking_scores
 
 UNITS = 4
 NUMBERS = st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
@@ -88,12 +89,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_directions(out, Directions.random(UNITS, 2, 0).named(1, "light | <b>"), {"images": 8})
     checkpoint = cldis.load(out).origin
     assert checkpoint is not None
-    score = {"score": 0.25, "control": 0.5, "active": 1, "images": 2, "data": {"name": "rooms"}}
-    directions = [{"number": 0, "active": False}, {"number": 1, "active": True, "score": 0.75}]
-    write_json(
-        out / "tracking" / "scores.json",
-        {**score, "checkpoint": checkpoint.checkpoint, "directions": directions},
-    )
+    scores = tracking_scores([None, 0.75])
+    scores |= {"score": 0.25, "control": 0.5, "checkpoint": checkpoint.checkpoint}
+    write_json(out / "tracking" / "scores.json", scores)
     return out
 
 
@@ -164,8 +162,11 @@ def test_nothing_of_the_machine_travels(run: Path, tmp_path: Path) -> None:
 def test_scores_of_other_weights_are_left_out(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "run"
     shutil.copytree(run, other)
-    for name, key in (("tracking/scores.json", "checkpoint"), ("report.json", "images_seen")):
-        write_json(other / name, {**read_json(other / name), key: 32})
+    for name, change in (
+        ("tracking/scores.json", {"checkpoint": "000000000032"}),
+        ("report.json", {"images_seen": 32}),
+    ):
+        write_json(other / name, {**read_json(other / name), **change})
     record = read_json(cldis.load(other).save_pretrained(tmp_path / "a") / "config.json")
     assert set(record["scores"]) <= {"health"}
     # A model opened before training went on is saved as what it is.

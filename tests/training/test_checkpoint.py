@@ -24,7 +24,11 @@ from cldis.training.checkpoint import (
 )
 from training.harness import assert_equal
 
-STATE = {"averaged": 3, "feedback": {"capacity": 1.5}}
+STATE = {
+    "averaged": 3,
+    "feedback": {"capacity": 1.5, "signal": 2.0},
+    "units": {"mean": [0.5], "std": [1.0]},
+}
 
 
 def save(folder: Path, images: int, keep: int = 2, size: int = 4) -> Path:
@@ -203,7 +207,7 @@ def test_optimizer_comes_back() -> None:
         f"{name}|{slot}" for name in names for slot in ("step", "exp_avg", "exp_avg_sq")
     }
     load_into(other, one.state_dict(), "one")
-    load_optimizer(second, names, {name: tensor.clone() for name, tensor in tensors.items()})
+    load_optimizer(second, names, {name: tensor.clone() for name, tensor in tensors.items()}, "one")
     assert_equal(optimizer_tensors(second, names), tensors)
     step(one, first)
     step(other, second)

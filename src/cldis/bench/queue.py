@@ -26,6 +26,7 @@ from cldis.bench.record import (
     write_record,
 )
 from cldis.bench.suite import Cell, Suite
+from cldis.text import say
 from cldis.training.checkpoint import checkpoints
 
 State = Literal["done", "running", "open", "damaged", "differs"]
@@ -201,4 +202,4 @@ class Session:
 
 
 def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    say(text, file=sys.stderr)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from cldis.bench.suite import Cell
 from cldis.config import Config
 from cldis.io import read_json, write_json
+from cldis.training.contents import LARGEST, Content, Count, checked
 
 FORMAT = 1
 KEYS = {
@@ -52,6 +55,29 @@ VARYING = {
 }
 
 
+class Result(Content):
+    """What a table reads of a result, beside its scores."""
+
+    suite: str
+    method: str
+    data: str
+    seed: Count
+    images: Count
+    resolution: Count
+    config: dict[str, Any]
+    scoring: dict[str, Any]
+    git: str | dict[str, str]
+    versions: dict[str, str]
+    seconds: float | None
+    images_per_second: float | None
+    finished: str
+    fingerprint: str
+    curve: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    last: dict[str, Any] | None
+    health: dict[str, Any] | None
+    capacity: list[Any] | None
+
+
 class Damaged(ValueError):
     """A result file that cannot be trusted; the message says why."""
 
@@ -79,7 +105,7 @@ def read_record(path: Path) -> dict[str, Any]:
         ValueError: another format.
     """
     try:
-        record = read_json(path)
+        record = read_json(path, LARGEST)
     except ValueError:
         raise Damaged(f"{path} is not valid JSON") from None
     if not isinstance(record, dict):
@@ -94,6 +120,10 @@ def read_record(path: Path) -> dict[str, Any]:
         )
     if set(record) != KEYS:
         raise Damaged(f"{path} has other entries than a result: {sorted(set(record) ^ KEYS)}")
+    try:
+        checked(Result, record, path)
+    except ValueError as error:
+        raise Damaged(str(error)) from None
     if path.stem != cell_of(record).name or path.parent.name != record["suite"]:
         raise Damaged(f"{path} holds the result of {record['suite']}/{cell_of(record).name}")
     return record

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import INTERRUPTED, open_run
 from cldis.config import Config
+from cldis.text import say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -51,11 +52,11 @@ def _train(options: argparse.Namespace) -> int:
     else:
         config = _requested(options)
     if options.dry_run:
-        print(dry_run(options.data, config))
+        say(dry_run(options.data, config))
         return 0
     finished = train_run(options.data, out, config, options.resume)
     if not finished:
-        print(
+        say(
             f"stopped and saved; go on with: cldis train {options.data} --out {out} --resume",
             file=sys.stderr,
         )
@@ -85,7 +86,7 @@ def _recipes(options: argparse.Namespace) -> int:
     for name, recipe in RECIPES.items():
         config = recipe.config(name)
         mark = " (default)" if name == DEFAULT else ""
-        print(
+        say(
             f"{name}{mark}: {recipe.purpose}\n"
             f"    {config.model.resolution} px, {config.model.units} units, "
             f"{config.model.conditioning}, arm {config.loop.arm}, "

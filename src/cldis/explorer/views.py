@@ -126,7 +126,7 @@ def run_page(studio: Studio, info: dict[str, Any]) -> str:
         (str(studio.model.units), "units"),
         (f"arm {config['loop']['arm']}" if baseline == "none" else baseline, "method"),
     ]
-    if health and "gap" in health:
+    if health and health.get("gap") is not None:
         tiles.append((f"{1 + health['gap']:.2f} ×", "error with another photo's code"))
     if health and "sem_active_units" in health:
         tiles.append((str(health["sem_active_units"]), "active units"))

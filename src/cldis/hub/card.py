@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from cldis.text import one_line
+
 if TYPE_CHECKING:
     from cldis.navigation.directions import Directions
 
@@ -32,9 +34,9 @@ def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # Markdown: texts of others go through `plain`
+        autoescape=False,  # it knows HTML only
+        finalize=markdown,  # whatever a template prints is text, unless it is `Markdown`
     )
-    environment.filters["plain"] = plain
     environment.filters["number"] = number
     environment.filters["percent"] = percent
     return environment.get_template("card.md.j2").render(
@@ -50,7 +52,16 @@ def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
     )
 
 
-def header(licence: str) -> str:
+class Markdown(str):
+    """Text that may mean something in Markdown: ours, or made harmless by `plain`."""
+
+
+def markdown(value: object) -> Markdown:
+    """What a template prints."""
+    return value if isinstance(value, Markdown) else plain(value)
+
+
+def header(licence: str) -> Markdown:
     """YAML in its JSON form, so that no licence text can break out of it."""
     lines = [
         "library_name: cldis",
@@ -62,13 +73,14 @@ def header(licence: str) -> str:
     else:
         name = json.dumps(licence, ensure_ascii=False)
         lines[:0] = ["license: other", f"license_name: {name}"]
-    return "\n".join(lines)
+    return Markdown("\n".join(lines))
 
 
-def method(config: Mapping[str, Any]) -> str:
+def method(config: Mapping[str, Any]) -> Markdown:
     """The method in words."""
     name = config["baseline"]["method"]
-    return f"arm `{config['loop']['arm']}`" if name == "none" else f"baseline `{name}`"
+    arm = config["loop"]["arm"]  # both are of a closed list of names
+    return Markdown(f"arm `{arm}`" if name == "none" else f"baseline `{name}`")
 
 
 def limits(record: Mapping[str, Any]) -> list[str]:
@@ -84,7 +96,7 @@ def limits(record: Mapping[str, Any]) -> list[str]:
         )
     if data is not None:
         said.append(
-            f"It was trained on {plain(data['name'])}: what those images do not show it does not "
+            f"It was trained on {data['name']}: what those images do not show it does not "
             f"know, and the biases of that collection are in its units."
         )
     if "label_free" in record["scores"]:
@@ -101,20 +113,30 @@ def limits(record: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def plain(text: object) -> str:
-    """Text of others as one line of Markdown that means only itself."""
-    line = " ".join(str(text).split())
-    return re.sub(r"([\\`*_\[\]<>|#&~!])", r"\\\1", line)
+def plain(text: object) -> Markdown:
+    """Text of others as one line of Markdown that means only itself.
+
+    No emphasis, code, link, picture, HTML, entity, table cell, heading or formula comes of it, no
+    address or name becomes a link by itself, and no character is hidden.
+    """
+    line = one_line(" ".join(str(text).split()))
+    line = re.sub(r"([\\`*_\[\]<>|#&~!@$]|(?<=[Ww])\.|:(?=//))", r"\\\1", line)
+    return Markdown(re.sub(r"^([-+=](?=[-+=\s]|$)|\d+(?=[.)](?:\s|$)))", _inert, line))
 
 
-def number(value: object) -> str:
+def _inert(start: re.Match[str]) -> str:
+    """What would begin a list or a heading, escaped."""
+    return f"\\{start[1]}" if not start[1].isdigit() else f"{start[1]}\\"
+
+
+def number(value: object) -> Markdown:
     """Three digits after the point, or a dash where there is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+        return Markdown("–")
+    return Markdown(f"{value:,}" if isinstance(value, int) else f"{value:.3f}")
 
 
-def percent(share: float) -> str:
+def percent(share: float) -> Markdown:
     """`0.96` as `96`; one digit after the point below 10."""
     value = round(100 * share, 1) + 0.0  # no minus before a zero
-    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+    return Markdown(f"{value:.1f}" if value < 10 else f"{value:,.0f}")

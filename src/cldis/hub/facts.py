@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cldis.io import read_json
+from cldis.hub.contents import Facts, ReportScores
+from cldis.training.contents import Content, TrackingScores, checked, read
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
 
@@ -35,15 +36,16 @@ def facts_of(model: Model) -> dict[str, Any]:
 
         record = read_record(path)
         facts = {key: record.get(key, NOTHING[key]) for key in NOTHING}
-        return {**facts, "licence": checked_licence(str(facts["licence"]))}
+        checked(Facts, facts, path / "config.json", "restore it, or save the model from its run")
+        return {**facts, "licence": checked_licence(facts["licence"])}
     about = RunFolder.open(path).about
     data = about["data"]
     kept = ("name", "images", "resolution", "fingerprint", "factors")
     return {
-        "data": {key: data.get(key) for key in kept},
+        "data": {key: data[key] for key in kept},
         "training": {
             "images_seen": int(checkpoint),
-            **{key: about.get(key) for key in ("seed", "created", "git", "versions")},
+            **{key: about[key] for key in ("seed", "created", "git", "versions")},
         },
         "licence": UNKNOWN,
         "scores": run_scores(path, checkpoint),
@@ -55,26 +57,26 @@ def run_scores(run: Path, checkpoint: str) -> dict[str, Any]:
     `reconstruction`, `health`; absent where it has not.
 
     Raises:
-        ValueError: a file of scores is not JSON.
+        ValueError: a file of scores is damaged.
     """
     found: dict[str, Any] = {}
-    tracking = _optional(run / "tracking" / "scores.json")
+    tracking = _optional(TrackingScores, run / "tracking" / "scores.json")
     if tracking.get("checkpoint") == checkpoint:
         found["label_free"] = {
-            **{key: tracking.get(key) for key in LABEL_FREE},
-            "data": tracking.get("data", {}).get("name"),
+            **{key: tracking[key] for key in LABEL_FREE},
+            "data": tracking["data"]["name"],
             "directions": [
                 {key: item[key] for key in PER_DIRECTION if key in item}
-                for item in tracking.get("directions", [])
+                for item in tracking["directions"]
             ],
         }
-    report = _optional(run / "report.json")
+    report = _optional(ReportScores, run / "report.json")
     if report.get("images_seen") == int(checkpoint):
         if report.get("reconstruction"):
             found["reconstruction"] = report["reconstruction"]
         if report.get("factors"):
             found["labelled"] = {
-                code: {key: scores.get(key) for key in LABELLED}
+                code: {key: scores[key] for key in LABELLED}
                 for code, scores in report["factors"].items()
             }
     health = [line for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "health"]
@@ -98,6 +100,5 @@ def checked_licence(text: str) -> str:
     return licence
 
 
-def _optional(path: Path) -> dict[str, Any]:
-    found = read_json(path) if path.is_file() else {}
-    return found if isinstance(found, dict) else {}
+def _optional(kind: type[Content], path: Path) -> dict[str, Any]:
+    return read(kind, path, "remove it, or measure again") if path.is_file() else {}

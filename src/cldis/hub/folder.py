@@ -9,24 +9,20 @@ README.md                    the model card, written from config.json
 from __future__ import annotations
 
 import json
-import math
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from jinja2 import TemplateError
 from safetensors.torch import save
 from torch import Tensor
 
 from cldis.config import Config
 from cldis.hub.card import model_card
+from cldis.hub.contents import SavedModel
 from cldis.hub.facts import checked_licence, facts_of
 from cldis.io import read_json, sync_directory, write_bytes, write_json, write_text
-from cldis.methods import build
 from cldis.navigation.store import (
     TENSORS,
     TEXT,
@@ -36,8 +32,9 @@ from cldis.navigation.store import (
     read_about,
     save_directions,
 )
-from cldis.training.checkpoint import load_into, load_tensors
+from cldis.training.contents import LARGEST, checked, unit_tensors
 from cldis.training.starter import PREFIX
+from cldis.training.weights import open_networks
 
 if TYPE_CHECKING:
     from cldis.model import Model
@@ -83,7 +80,7 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
         **facts,
     }
     directions, about = _directions(model)
-    card = _card(record, directions)
+    card = model_card(record, directions)
     weights = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in model.loop.state_dict().items()
@@ -113,14 +110,8 @@ def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
     folder = Path(folder)
     record = read_record(folder)
     config = Config.from_dict(record["config"])
-    loop = build(config)
-    load_into(loop, load_tensors(folder / WEIGHTS), str(folder))
-    mean, std = (_units(record["units"].get(key), config.model.units) for key in ("mean", "std"))
-    if mean is None or std is None or bool((std < 0).any()):
-        raise ValueError(
-            f"{folder / CONFIG} lacks mean and std of its {config.model.units} units; save the "
-            f"model again"
-        )
+    mean, std = unit_tensors(record["units"], config.model.units, folder / CONFIG)
+    loop = open_networks(config, folder / WEIGHTS, folder)
     if has_directions(folder):
         stored_directions(folder, config.model.units)
     return loop, mean, std
@@ -142,7 +133,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise ValueError(
             f"{folder} {what}; give a folder that save_pretrained or `cldis export` wrote"
         )
-    record = read_json(folder / CONFIG)
+    record: Any = read_json(folder / CONFIG, LARGEST)
     if not isinstance(record, dict) or record.get("model_type") != TYPE:
         raise ValueError(
             f"{folder / CONFIG} is not of a CL-Dis model (no model_type {TYPE!r}); give a folder "
@@ -154,8 +145,7 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder} has format {found!r}, this version reads up to {FORMAT}; upgrade with "
             f"`pip install -U cldis`"
         )
-    if not all(isinstance(record.get(key), Mapping) for key in ("config", "units")):
-        raise ValueError(f"{folder / CONFIG} lacks its entries; restore it or save again")
+    checked(SavedModel, record, folder / CONFIG, "restore it or save the model again")
     return record
 
 
@@ -165,12 +155,7 @@ def stored_directions(folder: str | Path, units: int) -> Directions:
     Raises:
         ValueError: damaged, or of another number of units.
     """
-    try:
-        found = load_directions(folder)
-    except (AssertionError, AttributeError, KeyError, TypeError):
-        raise ValueError(
-            f"the directions in {folder_of(folder)} are damaged; restore or remove them"
-        ) from None
+    found = load_directions(folder)
     if found.units != units:
         raise ValueError(
             f"{folder_of(folder)} holds directions of {found.units} units, the model has {units}; "
@@ -201,30 +186,12 @@ def _settings(config: Config) -> dict[str, Any]:
     return config.to_dict()
 
 
-def _card(record: dict[str, Any], directions: Directions | None) -> str:
-    """The model card; facts that came with a saved model may be anything."""
-    try:
-        return model_card(record, directions)
-    except (TemplateError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"what {CONFIG} tells of data, training or scores is damaged ({error}); restore it, "
-            f"or save the model from its run"
-        ) from None
-
-
 def _directions(model: Model) -> tuple[Directions | None, dict[str, Any]]:
     """What is stored with the model's origin; None without."""
     if model.origin is None or not has_directions(model.origin.path):
         return None, {}
     path = model.origin.path
     return stored_directions(path, model.units), read_about(path)
-
-
-def _units(values: Any, count: int) -> Tensor | None:
-    whole = isinstance(values, list) and len(values) == count
-    if not whole or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
-        return None
-    return torch.tensor(values, dtype=torch.float32)
 
 
 def _put(made: Path, folder: Path) -> None:

@@ -15,11 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from cldis.data.decode import decode_image
+from cldis.hub.contents import PipelineIndex
 from cldis.hub.folder import FILES, save_model, stored_directions
 from cldis.hub.remote import local_folder
 from cldis.images import to_model, to_uint8
 from cldis.model import STEPS, Model
 from cldis.navigation.store import has_directions
+from cldis.training.contents import read
 
 # diffusers opens a component of another library only where it finds ModelMixin beside its class:
 # keep the import above.
@@ -103,6 +105,7 @@ class CLDisPipeline(DiffusionPipeline):
                 f"{folder} holds no pipeline (no model_index.json); if it is a saved model, use "
                 f"CLDisPipeline.of(cldis.Model.from_pretrained(...))"
             )
+        read(PipelineIndex, folder / "model_index.json", "save the pipeline again")
         opened: CLDisPipeline = super().from_pretrained(str(folder), **options)
         return opened
 

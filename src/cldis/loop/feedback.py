@@ -74,6 +74,17 @@ class Feedback(ABC):
         return {"capacity": self.capacity, "signal": self.signal}
 
     def load_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave.
+
+        Raises:
+            ValueError: it is of another kind of feedback, or of other bins.
+        """
+        missing = sorted(set(self.state()) - set(state))
+        if missing:
+            raise ValueError(
+                f"the saved feedback lacks {', '.join(missing)}, so it is not of feedback.kind "
+                f"{self.config.kind!r}; use the settings it was saved with"
+            )
         self.capacity = float(state["capacity"])
         self.signal = float(state["signal"])
 
@@ -216,12 +227,13 @@ class Information(Feedback):
         return {**super().state(), "totals": list(self.totals), "counts": list(self.counts)}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        if len(state["totals"]) != self.config.bins:
+        super().load_state(state)
+        bins = {len(state["totals"]), len(state["counts"])}
+        if bins != {self.config.bins}:
             raise ValueError(
                 f"the saved feedback has {len(state['totals'])} bins but feedback.bins is "
                 f"{self.config.bins}; use feedback.bins={len(state['totals'])}"
             )
-        super().load_state(state)
         self.totals = [float(value) for value in state["totals"]]
         self.counts = [float(value) for value in state["counts"]]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from cldis.config import Config
 from cldis.loop.closed_loop import ClosedLoop
 from cldis.methods.anneal_vae import AnnealVAE
@@ -26,7 +28,22 @@ METHODS: dict[str, type[ClosedLoop]] = {
     "disdiff": DisDiff,
 }
 
+MOST = 250_000_000  # parameters: 1 GB of float32, and more than twice recipe diffae64
+
 
 def build(config: Config) -> ClosedLoop:
-    """The method of `baseline.method`, freshly initialised; the closed loop for `none`."""
-    return METHODS[config.baseline.method](config)
+    """The method of `baseline.method`, freshly initialised; the closed loop for `none`.
+
+    Raises:
+        ValueError: the sizes make more than `MOST` parameters; nothing is allocated.
+    """
+    method = METHODS[config.baseline.method]
+    with torch.device("meta"):  # shapes without numbers, and no random number is drawn
+        count = sum(parameter.numel() for parameter in method(config).parameters())
+    if count > MOST:
+        raise ValueError(
+            f"these sizes make {count / 1e6:,.0f} million parameters, more than the "
+            f"{MOST / 1e6:,.0f} million allowed; lower model.width, model.multipliers, "
+            f"model.embed or model.units"
+        )
+    return method(config)

@@ -30,13 +30,33 @@ class Directions:
     recognised: list[float] = field(default_factory=list)  # [K] accuracy of the predictor, or []
 
     def __post_init__(self) -> None:
-        assert self.matrix.dim() == 2 and self.matrix.dtype == torch.float32
+        """Raises ValueError: a part that is not as said above, or names that cannot stand."""
+        if self.matrix.dim() != 2 or self.matrix.dtype != torch.float32:
+            raise ValueError(
+                f"the matrix of directions is {self.matrix.dtype} of shape "
+                f"{tuple(self.matrix.shape)}; it must be float32 [d, K]"
+            )
         d, count = self.matrix.shape
-        assert 1 <= count <= d, (d, count)
-        assert all(0 <= number < count for number in self.names)
-        assert len(self.recognised) in (0, count)
+        check_count(count, d)
         gram = self.matrix.T @ self.matrix
-        assert bool(((gram - torch.eye(count)).abs() < TOLERANCE).all()), "columns not orthonormal"
+        if not bool(((gram - torch.eye(count)).abs() < TOLERANCE).all()):  # NaN is not below
+            raise ValueError("the columns of the matrix of directions are not orthonormal")
+        if len(self.recognised) not in (0, count):
+            raise ValueError(
+                f"{len(self.recognised)} accuracies were given for {count} directions; give one "
+                f"each, or none"
+            )
+        seen: dict[str, int] = {}
+        for number, name in self.names.items():
+            self._existing(number)
+            check_name(name)
+            if name.casefold() in seen:
+                other = seen[name.casefold()]
+                raise ValueError(
+                    f"direction {other} is named {self.names[other]!r} already; give direction "
+                    f"{number} another name, or rename {other} first"
+                )
+            seen[name.casefold()] = number
 
     @property
     def units(self) -> int:
@@ -113,23 +133,8 @@ class Directions:
                 or taken by another direction.
         """
         number, name = self._existing(number), name.strip()
-        if not name or len(name) > MAX_NAME or not name.isprintable():
-            raise ValueError(
-                f"{name!r} cannot be the name of a direction; give 1 to {MAX_NAME} printable "
-                f"characters"
-            )
-        if _is_number(name):
-            raise ValueError(
-                f"{name!r} cannot be the name of a direction: it is a number, and numbers already "
-                f"mean directions; give a word"
-            )
-        for other, taken in self.names.items():
-            if other != number and taken.casefold() == name.casefold():
-                raise ValueError(
-                    f"direction {other} is named {taken!r} already; give direction {number} "
-                    f"another name, or rename {other} first"
-                )
-        return dataclasses.replace(self, names={**self.names, number: name})
+        others = {other: taken for other, taken in self.names.items() if other != number}
+        return dataclasses.replace(self, names={**others, number: name})
 
     @classmethod
     def identity(cls, units: int) -> Directions:
@@ -179,6 +184,20 @@ def check_count(count: int, units: int) -> None:
         raise ValueError(
             f"{count} directions cannot be had from {units} units: directions are orthogonal; "
             f"give a number in 1..{units}"
+        )
+
+
+def check_name(name: str) -> None:
+    """Raises ValueError: a name that is empty, too long, not printable, or a number."""
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise ValueError(
+            f"{name[: 2 * MAX_NAME]!r} cannot be the name of a direction; give 1 to {MAX_NAME} "
+            f"printable characters"
+        )
+    if _is_number(name):
+        raise ValueError(
+            f"{name!r} cannot be the name of a direction: it is a number, and numbers already "
+            f"mean directions; give a word"
         )
 
 

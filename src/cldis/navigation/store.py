@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
+from pydantic import Field, model_validator
 from safetensors import safe_open
 from safetensors.torch import save
 
-from cldis.io import write_bytes, write_json
+from cldis.io import parse_json, write_bytes, write_json
 from cldis.navigation.directions import Directions
+from cldis.training.contents import Content, Count, Share, checked
 from cldis.training.run_folder import RunFolder
 
 FOLDER, TENSORS, TEXT = "navigation", "directions.safetensors", "directions.json"
@@ -66,7 +68,10 @@ def load_directions(run: RunFolder | str | Path) -> Directions:
     """
     matrix, record = _read(run)
     names = {int(number): name for number, name in record["names"].items()}
-    return Directions(matrix, record["origin"], names, record["recognised"])
+    try:
+        return Directions(matrix, record["origin"], names, record["recognised"])
+    except ValueError as error:
+        raise _damaged(run, error) from None
 
 
 def read_about(run: RunFolder | str | Path) -> dict[str, Any]:
@@ -92,6 +97,41 @@ def directions_or_units(run: RunFolder | str | Path, units: int) -> Directions:
     return found
 
 
+class Kept(Content):
+    """What navigation measured of a direction."""
+
+    accuracy: Share
+    sign_accuracy: Share
+    change: float
+
+
+class Found(Content):
+    """How directions were found: `about`. Those of `cldis navigate` have both."""
+
+    kept: list[Kept] = []
+    chance: Share = 0.0
+
+
+class Stored(Content):
+    """The metadata of `directions.safetensors`."""
+
+    origin: str
+    units: Count
+    directions: Count
+    names: dict[Annotated[str, Field(pattern=r"^[0-9]{1,6}$")], str]
+    recognised: list[Share]
+    about: Found
+
+    @model_validator(mode="after")
+    def _one_measurement_each(self) -> Self:
+        there = self.about.model_fields_set
+        if "kept" in there and len(self.about.kept) != self.directions:
+            raise ValueError(f"about.kept is not of {self.directions} directions")
+        if "kept" in there and "chance" not in there:
+            raise ValueError("about.kept stands without about.chance")
+        return self
+
+
 def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
     path = folder_of(run) / TENSORS
     name = run.path if isinstance(run, RunFolder) else run
@@ -99,8 +139,20 @@ def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
         raise ValueError(f"{name} has no directions yet; run `cldis navigate {name}`")
     try:
         with safe_open(path, framework="pt") as file:
-            return file.get_tensor("matrix"), json.loads(file.metadata()["directions"])
+            matrix = file.get_tensor("matrix")
+            record = parse_json((file.metadata() or {}).get("directions", ""))
     except Exception as error:  # safetensors raises its own types
-        raise ValueError(
-            f"{path} cannot be read ({error}); restore it or run `cldis navigate {name}` again"
-        ) from None
+        raise _damaged(run, error) from None
+    checked(Stored, record, path, _fix(run))
+    if matrix.shape != (record["units"], record["directions"]):
+        raise _damaged(run, f"a matrix of {record['units']} units was expected")
+    return matrix, record
+
+
+def _fix(run: RunFolder | str | Path) -> str:
+    name = run.path if isinstance(run, RunFolder) else run
+    return f"restore it or run `cldis navigate {name}` again"
+
+
+def _damaged(run: RunFolder | str | Path, why: object) -> ValueError:
+    return ValueError(f"{folder_of(run) / TENSORS} cannot be read ({why}); {_fix(run)}")

@@ -11,21 +11,24 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
+from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
 from tqdm import tqdm
 
-from cldis.io import write_bytes
+from cldis.config import one_line
+from cldis.io import parse_json, write_bytes
 from cldis.navigation.decoder import Decode
 from cldis.navigation.directions import Directions, check_count
 from cldis.navigation.predictor import Predictor, navigation_loss
 from cldis.navigation.recognition import Recognition, Tally, held_out_rows
 from cldis.training.checkpoint import load_into, load_optimizer, optimizer_tensors
+from cldis.training.contents import Checkpoint, Content, Count, checked
 from cldis.training.sampler import step_seed
 from cldis.training.trainer import Interrupts
 
@@ -33,6 +36,8 @@ Init = Literal["identity", "random", "pca"]
 INITS: tuple[Init, ...] = ("identity", "random", "pca")
 STATE = "state.safetensors"
 SAVE_EVERY = 50  # steps
+AFRESH = "remove it and navigate afresh"
+Some = Annotated[int, Field(ge=1, le=2**31)]
 HELD_OUT_STREAM = 2**40  # a step number that no training reaches: its own random numbers
 
 
@@ -40,20 +45,28 @@ HELD_OUT_STREAM = 2**40  # a step number that no training reaches: its own rando
 class Recipe:
     """How to navigate. Amounts of shifts are in standard deviations of the code."""
 
-    directions: int  # K
+    directions: Some  # K
     init: Init = "identity"
-    images: int = 12_800  # pairs to see
+    images: Some = 12_800  # pairs to see
     learn: bool = True  # False keeps A as it starts, which is the control
-    seed: int = 0
-    batch: int = 32
-    steps: int = 4  # of the decoder
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    batch: Some = 32
+    steps: Some = 4  # of the decoder
     least: float = 0.5  # eps_min
     reach: float = 3.0  # eps_max
     grain: float = 0.3  # noise on both images, of a range of 2: faint changes shall not count
     lead: float = 0.3  # share of the steps in which only the predictor learns
     predictor_rate: float = 1e-3
     matrix_rate: float = 3e-3
-    held_out_shifts: int = 96  # per direction
+    held_out_shifts: Some = 96  # per direction
+
+
+class State(Content):
+    """The metadata of `state.safetensors`."""
+
+    step: Count
+    checkpoint: Checkpoint
+    recipe: dict[str, Any]  # see `read_recipe`
 
 
 class Scene(NamedTuple):
@@ -238,7 +251,7 @@ class Navigator:
             )
         path = str(self.folder / STATE)
         load_into(self.net, _part(tensors, "net"), path)
-        load_optimizer(self.optimizer, self.names, _part(tensors, "adam"))
+        load_optimizer(self.optimizer, self.names, _part(tensors, "adam"), path)
         self.step = int(record["step"])
 
 
@@ -248,22 +261,28 @@ def read_recipe(folder: Path) -> Recipe:
     Raises:
         ValueError: there is none, or it is damaged.
     """
-    return Recipe(**read_state(folder)[0]["recipe"])
+    try:
+        return TypeAdapter(Recipe).validate_python(read_state(folder)[0]["recipe"])
+    except ValidationError as error:
+        raise ValueError(f"{folder / STATE} is damaged: {one_line(error)}; {AFRESH}") from None
 
 
 def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Step, recipe and checkpoint of a saved state, and its tensors."""
+    """Step, recipe and checkpoint of a saved state, and its tensors.
+
+    Raises:
+        ValueError: there is none, or it is damaged.
+    """
     path = folder / STATE
     if not path.is_file():
         raise ValueError(f"{folder} holds no unfinished navigation; start without --resume")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-            return json.loads(file.metadata()["state"]), tensors
+            record = parse_json((file.metadata() or {}).get("state", ""))
     except Exception as error:  # safetensors raises its own types
-        raise ValueError(
-            f"{path} cannot be read ({error}); remove it and navigate afresh"
-        ) from None
+        raise ValueError(f"{path} cannot be read ({error}); {AFRESH}") from None
+    return checked(State, record, path, AFRESH), tensors
 
 
 def starting_matrix(scene: Scene, recipe: Recipe) -> Tensor:

@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.io import read_json, write_bytes
+from cldis.io import parse_json, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
+from cldis.training.contents import TrackingScores, checked, read
 from cldis.training.run_folder import RunFolder
 
 FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
@@ -118,15 +119,35 @@ def load_maps(run: RunFolder | str | Path) -> Maps | None:
     path = (run.path if isinstance(run, RunFolder) else Path(run)) / FOLDER / MAPS
     if not path.is_file():
         return None
+    fix = f"run `cldis track {path.parent.parent}` again"
     try:
         with safe_open(path, framework="np") as file:
-            scores = json.loads(file.metadata()["scores"])
+            scores = parse_json((file.metadata() or {}).get("scores", ""))
             names = [item.name for item in fields(Maps) if item.name != "scores"]
-            return Maps(scores, **{name: file.get_tensor(name) for name in names})
+            arrays = {name: file.get_tensor(name) for name in names}
     except Exception as error:  # safetensors raises its own types
-        raise ValueError(
-            f"{path} cannot be read ({error}); run `cldis track {path.parent.parent}` again"
-        ) from None
+        raise ValueError(f"{path} cannot be read ({error}); {fix}") from None
+    checked(TrackingScores, scores, path, fix)
+    expected, wrong = _expected(arrays, len(scores["directions"])), []
+    for name, array in arrays.items():
+        if array.dtype != np.float32 or array.shape != expected[name]:
+            wrong.append(f"{name} is {array.dtype} {array.shape}")
+        elif not np.isfinite(array).all():
+            wrong.append(f"{name} is not finite")
+    if wrong:
+        raise ValueError(f"{path} is damaged: {'; '.join(wrong[:3])}; {fix}")
+    return Maps(scores, **arrays)
+
+
+def _expected(arrays: dict[str, Array], count: int) -> dict[str, tuple[int, ...]]:
+    """The shape of every array for `count` directions, see `Maps`."""
+    d = arrays["matrix"].shape[:1]
+    shifts, side = arrays["shifts"].shape[:1], arrays["mean"].shape[:1]
+    found: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, (count,))
+    found |= dict.fromkeys(("curve", "curve_low", "curve_high"), (count, *shifts))
+    found |= dict.fromkeys(("motion", "appearance"), (count, *side, *side))
+    found |= {"matrix": (*d, count), "shifts": shifts, "mean": (*side, *side, 3)}
+    return {**found, "similarity": (count, count)}
 
 
 @dataclass(frozen=True)
@@ -147,10 +168,14 @@ def tracked(run: RunFolder, directions: Directions) -> Tracked:
     """
     maps, file = load_maps(run), run.path / FOLDER / SCORES
     if maps is not None:
+        if maps.mean.shape[0] != run.config.model.resolution:
+            raise ValueError(
+                f"the maps in {run.path / FOLDER / MAPS} are of pictures of another size; run "
+                f"`cldis track {run.path}` again"
+            )
         return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
     if not file.is_file():
         return Tracked()
-    found: Any = read_json(file)
-    same = isinstance(found, dict) and found.get("origin") == directions.origin
-    same = same and len(found.get("directions", ())) == directions.count
+    found = read(TrackingScores, file, f"run `cldis track {run.path}` again")
+    same = found["origin"] == directions.origin and len(found["directions"]) == directions.count
     return Tracked(found) if same else Tracked(other=True)

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from cldis.io import read_json, sync_directory, write_bytes, write_json
+from cldis.io import sync_directory, write_bytes, write_json
+from cldis.training.contents import State, read
 
 NAME = re.compile(r"^\d{12}$")
 FILES = ("model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json")
@@ -81,16 +82,20 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except Exception as error:  # safetensors raises its own types
-        raise ValueError(
-            f"{path} cannot be read ({error}); restore it or use an older checkpoint"
-        ) from None
+        raise unreadable(path, error) from None
+
+
+def unreadable(path: Path, error: Exception) -> ValueError:
+    """What to say of a safetensors file that cannot be read."""
+    return ValueError(f"{path} cannot be read ({error}); restore it or use an older checkpoint")
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
     """Strict load.
 
     Raises:
-        ValueError: names or shapes differ; the first differences are named.
+        ValueError: names or shapes differ, or a weight is no finite float; the first differences
+            are named.
     """
     own = module.state_dict()
     wrong = sorted(set(own) ^ set(tensors))
@@ -99,6 +104,12 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], origin: str) -> Non
         raise ValueError(
             f"{origin} does not fit this model: {len(wrong)} tensors differ, first "
             f"{', '.join(wrong[:3])}; use the recipe and --set values it was trained with"
+        )
+    bad = [name for name, tensor in tensors.items() if not _finite(tensor)]
+    if bad:
+        raise ValueError(
+            f"{origin} holds weights that are not finite floats, first {', '.join(bad[:3])}; "
+            f"restore it or use an older checkpoint"
         )
     module.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in tensors.items()})
 
@@ -114,14 +125,33 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dic
 
 
 def load_optimizer(
-    optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, Tensor]
+    optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, Tensor], origin: str
 ) -> None:
-    """The inverse of `optimizer_tensors`."""
+    """The inverse of `optimizer_tensors`.
+
+    Raises:
+        ValueError: not Adam's state of these parameters; `origin` is named.
+    """
     index = {name: i for i, name in enumerate(names)}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
-        name, slot = key.split("|")
+        name, _, slot = key.partition("|")
+        shape = torch.Size([]) if slot == "step" else None
+        if name in index and slot in ("exp_avg", "exp_avg_sq"):
+            shape = parameters[index[name]].shape
+        if name not in index or value.shape != shape or not value.is_floating_point():
+            raise ValueError(
+                f"{origin} does not fit this model: first {key[:80]!r}; restore it or use an "
+                f"older checkpoint"
+            )
         state.setdefault(index[name], {})[slot] = value
+    for name, i in index.items():
+        if i in state and set(state[i]) != {"step", "exp_avg", "exp_avg_sq"}:
+            raise ValueError(
+                f"{origin} lacks a part of the state of {name}; restore it or use an older "
+                f"checkpoint"
+            )
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
@@ -131,11 +161,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
     Raises:
         ValueError: the file is damaged.
     """
-    path = checkpoint / "state.json"
-    state = read_json(path)
-    if not isinstance(state, dict) or not {"images", "averaged", "feedback"} <= set(state):
-        raise ValueError(f"{path} lacks its entries; restore it or use an older checkpoint")
-    return state
+    return read(State, checkpoint / "state.json", "restore it or use an older checkpoint")
 
 
 def _discard(checkpoint: Path) -> None:
@@ -144,6 +170,10 @@ def _discard(checkpoint: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
     os.replace(checkpoint, doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _finite(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
 
 
 def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cldis.text import one_line
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
 
@@ -21,7 +22,7 @@ def run_info(run: RunFolder) -> dict[str, Any]:
             "images": int(latest.name) if latest else 0,
             "of": run.config.training.images,
             "checkpoint": latest.name if latest else None,
-            "images_per_second": train[-1]["images_per_second"] if train else None,
+            "images_per_second": train[-1].get("images_per_second") if train else None,
         },
         "health": health[-1] if health else None,
         "config": run.config.to_dict(),
@@ -29,7 +30,7 @@ def run_info(run: RunFolder) -> dict[str, Any]:
 
 
 def info_text(info: dict[str, Any]) -> str:
-    """A page of plain text for a terminal."""
+    """A page of plain text for a terminal; what the run says stays on its line, see `cldis.text`."""
     data, progress, config = info["data"], info["progress"], info["config"]
     rate = progress["images_per_second"]
     baseline = config["baseline"]["method"]
@@ -49,5 +50,5 @@ def info_text(info: dict[str, Any]) -> str:
     if health:
         numbers = {k: v for k, v in health.items() if isinstance(v, int | float) and k != "images"}
         lines.append("health      " + ", ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
-        lines += [f"warning     {words}" for words in health["warnings"]]
-    return "\n".join(lines)
+        lines += [f"warning     {words}" for words in health.get("warnings", [])]
+    return "\n".join(one_line(line) for line in lines)

@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cldis.io import write_text
+from cldis.io import parse_json, write_text
+from cldis.training.contents import LARGEST, MetricsLine, checked
 
 
 class MetricsLog:
@@ -36,17 +37,25 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of a metrics file; a line cut off by a crash is left out."""
+    """All whole lines of a metrics file; a line cut off by a crash is left out.
+
+    Raises:
+        ValueError: a whole line that is not one of ours; its number is told.
+    """
     if not path.is_file():
         return []
+    if path.stat().st_size > LARGEST:
+        raise ValueError(f"{path} is larger than {LARGEST:,} bytes; restore it or move it away")
     lines = []
-    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            line = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(line, dict) and "images" in line:
-            lines.append(line)
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        for number, text in enumerate(file, 1):
+            try:
+                line = parse_json(text)
+            except ValueError:
+                continue
+            if isinstance(line, dict) and "images" in line:
+                fix = f"mend or remove line {number}"
+                lines.append(checked(MetricsLine, line, f"{path}, line {number},", fix))
     return lines
 
 

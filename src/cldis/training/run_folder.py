@@ -16,6 +16,7 @@ from cldis.config import Config
 from cldis.data.skipped import skipped_table
 from cldis.io import read_json, write_json, write_text
 from cldis.training.checkpoint import checkpoints
+from cldis.training.contents import LARGEST, RunRecord, checked
 
 if TYPE_CHECKING:
     from cldis.data.source import ImageSource
@@ -97,17 +98,21 @@ class RunFolder:
         if not (path / "run.json").is_file() or not (path / "config.json").is_file():
             what = "is not a run folder (no run.json)" if path.exists() else "does not exist"
             raise ValueError(f"{path} {what}; give the folder that `cldis train --out` wrote")
-        about = read_json(path / "run.json")
+        about = read_json(path / "run.json", LARGEST)
         found = about.get("format") if isinstance(about, dict) else None
         if not isinstance(found, int) or found > FORMAT:
             raise ValueError(
                 f"{path} has run format {found!r}, this version reads up to {FORMAT}; "
                 f"upgrade with `pip install -U cldis`"
             )
-        config = read_json(path / "config.json")
+        checked(RunRecord, about, path / "run.json")
+        config = read_json(path / "config.json", LARGEST)
         if not isinstance(config, dict):
             raise ValueError(f"{path / 'config.json'} holds no settings; restore it or start again")
-        return cls(path, Config.from_dict(config), about)
+        try:
+            return cls(path, Config.from_dict(config), about)
+        except ValueError as error:
+            raise ValueError(f"{path / 'config.json'}: {error}") from None
 
 
 def _unused(folder: Path) -> bool:

@@ -9,6 +9,7 @@ from cldis.io import read_json
 from cldis.loop.closed_loop import ClosedLoop
 from cldis.loop.feedback import Feedback
 from cldis.training.checkpoint import load_into, load_tensors, read_state
+from cldis.training.contents import FeedbackState, checked
 from cldis.training.run_folder import RunFolder
 
 PREFIX = "starter:"
@@ -33,15 +34,16 @@ def load_starter(origin: str, model: ClosedLoop, ema: ClosedLoop, feedback: Feed
                 f"a run folder"
             )
         path = FOLDER / name
-        tensors, state = load_tensors(path / "ema.safetensors"), read_json(path / "state.json")
+        tensors = load_tensors(path / "ema.safetensors")
+        saved = checked(FeedbackState, read_json(path / "state.json")["feedback"], path)
     else:
         checkpoint = RunFolder.open(origin).latest()
         if checkpoint is None:
             raise ValueError(f"training.start_from {origin!r} has no checkpoint; train it first")
-        tensors, state = load_tensors(checkpoint / "ema.safetensors"), read_state(checkpoint)
+        tensors = load_tensors(checkpoint / "ema.safetensors")
+        saved = read_state(checkpoint)["feedback"]
     load_into(model, tensors, origin)
     load_into(ema, tensors, origin)
-    saved = state["feedback"]
     if _shape(saved) == _shape(feedback.state()):
         feedback.load_state(saved)
 

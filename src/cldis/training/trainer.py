@@ -93,7 +93,7 @@ class Trainer:
         load, name = checkpoint.load_tensors, ".safetensors"
         checkpoint.load_into(self.raw, load(path / f"model{name}"), origin)
         checkpoint.load_into(self.averaged, load(path / f"ema{name}"), origin)
-        checkpoint.load_optimizer(self.inner, self.names, load(path / f"optimizer{name}"))
+        checkpoint.load_optimizer(self.inner, self.names, load(path / f"optimizer{name}"), origin)
         state = checkpoint.read_state(path)
         self.images = state["images"]
         self.ema.n_averaged.fill_(state["averaged"])

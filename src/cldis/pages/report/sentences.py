@@ -58,7 +58,7 @@ def verdict(run: RunFolder, numbers: dict[str, Any]) -> str:
         return " ".join(health["warnings"])
     units = run.config.model.units
     parts = []
-    if health.get("gap") is not None:
+    if health.get("gap") is not None and "sem_active_units" in health:
         parts.append(
             f"with another image's z_sem the loss is {number(1 + health['gap'])} times as high, "
             f"and {health['sem_active_units']} of {units} units of z_sem vary over images"

@@ -98,9 +98,9 @@ def gather(
         if found.directions is not None:
             numbers["directions"] = {
                 "origin": found.directions.origin,
-                "navigation": {
-                    k: v for k, v in found.about.items() if k not in ("kept", "dropped")
-                },
+                "navigation": {k: v for k, v in found.about.items() if k not in ("kept", "dropped")}
+                if found.navigated
+                else {},
                 "tracking": tracking_of(found.scores),
                 "notes": found.notes,
                 "directions": pictures.directions.rows,

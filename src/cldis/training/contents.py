@@ -1,0 +1,225 @@
+"""What the files of a run may hold: a typed model for each, checked before anything is built.
+
+A run may come from a stranger. `read` opens a file and `checked` judges what is in it; both end in
+one line that names the file, what is wrong, and what to do. Entries that a model does not name may
+be there: they are read by nobody. The models have no optional null: what may be missing is missing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Self, cast
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import Tensor
+
+from cldis.config import one_line
+from cldis.io import read_json
+
+LARGEST = 2**28  # bytes of a JSON file, and of a log
+RESTORE = "restore it, or use a run that is whole"
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Checkpoint = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]  # images seen, as its folder is named
+Name = Annotated[str, Field(min_length=1, max_length=60)]
+
+
+class Content(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False, frozen=True)
+
+
+class RunData(Content):
+    source: str
+    name: str
+    images: Count
+    resolution: Count
+    fingerprint: str
+    skipped: Count
+    factors: dict[str, Count]
+
+
+class Machine(Content):
+    platform: str
+    python: str
+
+
+class RunRecord(Content):
+    """`run.json`."""
+
+    created: str
+    command: list[str]
+    seed: Count
+    data: RunData
+    versions: dict[str, str]
+    git: str
+    machine: Machine
+
+
+class UnitStatistics(Content):
+    """Mean and standard deviation of each unit over the training images."""
+
+    mean: list[float]
+    std: list[Annotated[float, Field(ge=0)]]
+
+
+class FeedbackState(Content):
+    capacity: float
+    signal: float
+    average: float = 0.0
+    totals: list[float] = []
+    counts: list[float] = []
+
+
+class State(Content):
+    """`state.json` of a checkpoint."""
+
+    images: Count
+    averaged: Count
+    feedback: FeedbackState
+    units: UnitStatistics
+
+
+class MetricsLine(Content):
+    """A line of `metrics.jsonl`. A number that was not finite is null there."""
+
+    __pydantic_extra__: dict[str, float | None | list[float | None]]
+
+    kind: str
+    images: Count
+    diffusion: float | None = None
+    heldout_diffusion: float | None = None
+    vae_nll: float | None = None
+    vae_kl: float | None = None
+    capacity: float | None = None
+    feedback: float | None = None
+    distillation: float | None = None
+    lambda_dt: float | None = None
+    images_per_second: float | None = None
+    gap: float | None = None
+    sem_active_units: Count = 0
+    disen_active_units: Count = 0
+    warnings: list[str] = []
+
+
+class Tracked(Content):
+    """One direction in `tracking/scores.json`."""
+
+    number: Count
+    name: Name = "-"
+    active: bool
+    activity: float
+    motion_share: float
+    score: Share = 0.0
+    consistency: Share = 0.0
+    separation: Share = 0.0
+    monotonicity: Share = 0.0
+    smoothness: Share = 0.0
+    closest: Count = 0
+    closest_similarity: float = 0.0
+
+    @model_validator(mode="after")
+    def _active_has_scores(self) -> Self:
+        there = self.model_fields_set
+        needed = {"score", "consistency", "separation", "monotonicity", "smoothness"}
+        if self.active and not needed <= there:
+            raise ValueError(f"an active direction lacks {', '.join(sorted(needed - there))}")
+        if "closest" in there and "closest_similarity" not in there:
+            raise ValueError("closest stands without closest_similarity")
+        if not self.name.isprintable():
+            raise ValueError("the name is not printable")
+        return self
+
+
+class TrackedData(Content):
+    name: str
+    fingerprint: str
+    trained_on: bool
+
+
+class TrackingSettings(Content):
+    shifts: list[float]
+    steps: Count
+    estimator: str
+    seed: int
+
+
+class NoiseFloor(Content):
+    motion: float
+    appearance: float
+
+
+class TrackingScores(Content):
+    """`tracking/scores.json`."""
+
+    format: Count
+    asked: Count
+    origin: str
+    checkpoint: Checkpoint = "0"
+    data: TrackedData
+    settings: TrackingSettings
+    noise_floor: NoiseFloor
+    warnings: list[str]
+    score: Share
+    control: Share
+    consistency: Share
+    separation: Share
+    monotonicity: Share
+    smoothness: Share
+    active: Count
+    images: Count
+    directions: list[Tracked]
+
+    @model_validator(mode="after")
+    def _numbers_are_those_of_directions(self) -> Self:
+        numbers = sorted(item.number for item in self.directions)
+        if numbers != list(range(len(numbers))):
+            raise ValueError("the directions are not numbered 0, 1, 2, ...")
+        return self
+
+
+def checked(kind: type[Content], value: Any, origin: str | Path, fix: str = RESTORE) -> Any:
+    """`value` itself, which is what `kind` says.
+
+    Args:
+        origin: the file, for the message.
+        fix: what to do about a damaged one.
+
+    Raises:
+        ValueError: it is not.
+    """
+    try:
+        kind.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(f"{origin} is damaged: {one_line(error)}; {fix}") from None
+    return value
+
+
+def read(kind: type[Content], path: Path, fix: str = RESTORE) -> dict[str, Any]:
+    """The checked content of a JSON file.
+
+    Raises:
+        ValueError: not JSON, too large, or not what `kind` says.
+        OSError: the file cannot be read.
+    """
+    return cast(dict[str, Any], checked(kind, read_json(path, LARGEST), path, fix))
+
+
+def unit_tensors(units: dict[str, Any], count: int, origin: str | Path) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each unit, float32 [count] each.
+
+    Raises:
+        ValueError: missing, of another length, negative spread, or not finite as float32.
+    """
+    checked(UnitStatistics, units, origin)
+    found = []
+    for key in ("mean", "std"):
+        values = torch.tensor(units[key], dtype=torch.float32)
+        if len(values) != count or not bool(torch.isfinite(values).all()):
+            raise ValueError(
+                f"{origin} lacks a finite {key} for each of its {count} units (it has "
+                f"{len(values)} numbers); {RESTORE}"
+            )
+        found.append(values)
+    return found[0], found[1]

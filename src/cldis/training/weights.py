@@ -1,0 +1,54 @@
+"""From a file of weights to networks; nothing is allocated before names and shapes fit.
+
+The file's header is compared with a model on torch's `meta` device, which has shapes and no
+numbers. So a configuration that asks for a large network costs nothing unless the file has it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from cldis.config import Config
+from cldis.loop.closed_loop import ClosedLoop
+from cldis.methods import build
+from cldis.training.checkpoint import load_into, load_tensors, unreadable
+
+
+def open_networks(config: Config, path: Path, origin: str | Path) -> ClosedLoop:
+    """The method of `config` with the weights in `path`.
+
+    Args:
+        origin: the checkpoint or the saved model, for messages.
+
+    Raises:
+        ValueError: the file is missing or damaged, its names or shapes are not of this method, or
+            its weights are not finite floats.
+    """
+    with torch.device("meta"):
+        wanted = {name: tuple(t.shape) for name, t in build(config).state_dict().items()}
+    found = shapes(path)
+    wrong = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+    if wrong:
+        raise ValueError(
+            f"{origin} does not fit its settings: {len(wrong)} tensors differ, first "
+            f"{', '.join(wrong[:3])}; restore config.json and {path.name}, which belong together"
+        )
+    loop = build(config)
+    load_into(loop, load_tensors(path), str(origin))
+    return loop
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor in a safetensors file, from its header alone.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    except Exception as error:  # safetensors raises its own types
+        raise unreadable(path, error) from None
