@@ -26,7 +26,7 @@ from cldis.bench.record import (
     write_record,
 )
 from cldis.bench.suite import Cell, Suite
-from cldis.text import say
+from cldis.text import printable
 from cldis.training.checkpoint import checkpoints
 
 State = Literal["done", "running", "open", "damaged", "differs"]
@@ -202,4 +202,4 @@ class Session:
 
 
 def say(text: str) -> None:
-    say(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr, flush=True)

@@ -30,7 +30,7 @@ def run_info(run: RunFolder) -> dict[str, Any]:
 
 
 def info_text(info: dict[str, Any]) -> str:
-    """A page of plain text for a terminal; what the run says stays on its line, see `cldis.text`."""
+    """A page of plain text for a terminal; what the run says stays on its line."""
     data, progress, config = info["data"], info["progress"], info["config"]
     rate = progress["images_per_second"]
     baseline = config["baseline"]["method"]
