@@ -228,8 +228,12 @@ class Information(Feedback):
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
-        bins = {len(state["totals"]), len(state["counts"])}
-        if bins != {self.config.bins}:
+        if len(state["totals"]) != len(state["counts"]):
+            raise ValueError(
+                f"the saved feedback has {len(state['totals'])} totals but "
+                f"{len(state['counts'])} counts, so it is damaged; use an older checkpoint"
+            )
+        if len(state["totals"]) != self.config.bins:
             raise ValueError(
                 f"the saved feedback has {len(state['totals'])} bins but feedback.bins is "
                 f"{self.config.bins}; use feedback.bins={len(state['totals'])}"

@@ -35,15 +35,27 @@ def build(config: Config) -> ClosedLoop:
     """The method of `baseline.method`, freshly initialised; the closed loop for `none`.
 
     Raises:
-        ValueError: the sizes make more than `MOST` parameters; nothing is allocated.
+        ValueError: see `outline`; nothing is allocated.
     """
-    method = METHODS[config.baseline.method]
-    with torch.device("meta"):  # shapes without numbers, and no random number is drawn
-        count = sum(parameter.numel() for parameter in method(config).parameters())
+    outline(config)
+    return METHODS[config.baseline.method](config)
+
+
+def outline(config: Config) -> ClosedLoop:
+    """What `build` gives, on torch's `meta` device: shapes without numbers, at no cost.
+
+    No random number is drawn.
+
+    Raises:
+        ValueError: the sizes make more than `MOST` parameters.
+    """
+    with torch.device("meta"):
+        made = METHODS[config.baseline.method](config)
+    count = sum(parameter.numel() for parameter in made.parameters())
     if count > MOST:
         raise ValueError(
             f"these sizes make {count / 1e6:,.0f} million parameters, more than the "
             f"{MOST / 1e6:,.0f} million allowed; lower model.width, model.multipliers, "
             f"model.embed or model.units"
         )
-    return method(config)
+    return made

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from cldis.io import sync_directory, write_bytes, write_json
+from cldis.loop.feedback import Feedback
 from cldis.training.contents import State, read
 
 NAME = re.compile(r"^\d{12}$")
@@ -162,6 +163,18 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
         ValueError: the file is damaged.
     """
     return read(State, checkpoint / "state.json", "restore it or use an older checkpoint")
+
+
+def load_feedback(feedback: Feedback, state: dict[str, Any], checkpoint: Path) -> None:
+    """Go on with C from what `read_state` gave.
+
+    Raises:
+        ValueError: it is of another kind of feedback, or of other bins.
+    """
+    try:
+        feedback.load_state(state["feedback"])
+    except ValueError as error:
+        raise ValueError(f"{checkpoint / 'state.json'}: {error}") from None
 
 
 def _discard(checkpoint: Path) -> None:

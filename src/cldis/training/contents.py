@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor
 
-from cldis.config import one_line
+from cldis.config import Config, one_line
 from cldis.io import read_json
 
 LARGEST = 2**28  # bytes of a JSON file, and of a log
@@ -204,6 +204,18 @@ def read(kind: type[Content], path: Path, fix: str = RESTORE) -> dict[str, Any]:
         OSError: the file cannot be read.
     """
     return cast(dict[str, Any], checked(kind, read_json(path, LARGEST), path, fix))
+
+
+def settings(value: Any, path: Path) -> Config:
+    """The configuration in a file.
+
+    Raises:
+        ValueError: unknown settings, wrong types, or out of range; the file is named.
+    """
+    try:
+        return Config.from_dict(value)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def unit_tensors(units: dict[str, Any], count: int, origin: str | Path) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from cldis.config import Config
 from cldis.data.skipped import skipped_table
 from cldis.io import read_json, write_json, write_text
 from cldis.training.checkpoint import checkpoints
-from cldis.training.contents import LARGEST, RunRecord, checked
+from cldis.training.contents import LARGEST, RunRecord, checked, settings
 
 if TYPE_CHECKING:
     from cldis.data.source import ImageSource
@@ -109,10 +109,7 @@ class RunFolder:
         config = read_json(path / "config.json", LARGEST)
         if not isinstance(config, dict):
             raise ValueError(f"{path / 'config.json'} holds no settings; restore it or start again")
-        try:
-            return cls(path, Config.from_dict(config), about)
-        except ValueError as error:
-            raise ValueError(f"{path / 'config.json'}: {error}") from None
+        return cls(path, settings(config, path / "config.json"), about)
 
 
 def _unused(folder: Path) -> bool:

@@ -97,7 +97,7 @@ class Trainer:
         state = checkpoint.read_state(path)
         self.images = state["images"]
         self.ema.n_averaged.fill_(state["averaged"])
-        self.feedback.load_state(state["feedback"])
+        checkpoint.load_feedback(self.feedback, state, path)
 
     def fit(self) -> bool:
         """Train to `training.images`; False when interrupted (the state is saved).

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 
 from cldis.config import Config
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.methods import build
+from cldis.methods import build, outline
 from cldis.training.checkpoint import load_into, load_tensors, unreadable
 
 
@@ -27,8 +26,10 @@ def open_networks(config: Config, path: Path, origin: str | Path) -> ClosedLoop:
         ValueError: the file is missing or damaged, its names or shapes are not of this method, or
             its weights are not finite floats.
     """
-    with torch.device("meta"):
-        wanted = {name: tuple(t.shape) for name, t in build(config).state_dict().items()}
+    try:
+        wanted = {name: tuple(t.shape) for name, t in outline(config).state_dict().items()}
+    except ValueError as error:
+        raise ValueError(f"{origin} has settings that no model has: {error}") from None
     found = shapes(path)
     wrong = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
     if wrong:
