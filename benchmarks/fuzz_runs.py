@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.utils import logging
 from PIL import Image
 
 from cldis.bench.record import _checksum, read_record, record_settings
@@ -449,6 +450,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as temporary:
         result = fuzz(make(Path(temporary) / "made"), options.files, options.seed)
     width = max(map(len, result["counts"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,28 @@ def test_a_round_trip_through_diffusers_changes_nothing(model: Model, tmp_path: 
     assert np.array_equal(
         pixels(moved(photo(), **asked).images), pixels(pipe(photo(), **asked).images)
     )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": ["subprocess", "Popen"]},
+        {"model": ["cldis.hub.pipeline", "Photo"]},
+        {"other": ["os", "system"]},
+        {"_class_name": ["somebody", "Pipeline"]},
+        {"_class_name": "StableDiffusionPipeline"},
+        {"model": None},
+    ],
+)
+def test_the_index_names_no_class_but_ours(
+    change: dict[str, Any], model: Model, tmp_path: Path
+) -> None:
+    CLDisPipeline.of(model).save_pretrained(tmp_path / "pipe")
+    index = tmp_path / "pipe" / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), **change}))
+    with pytest.raises(ValueError, match="model_index.json is damaged") as caught:
+        CLDisPipeline.from_pretrained(tmp_path / "pipe")
+    assert "\n" not in str(caught.value)
 
 
 def test_mistakes_are_one_line(model: Model, tmp_path: Path) -> None:

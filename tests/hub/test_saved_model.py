@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -282,6 +283,34 @@ def test_damaged_facts_do_not_get_onto_a_card(facts: dict[str, Any], tmp_path: P
     model = Model.from_pretrained(folder)  # the model itself is sound
     refused(lambda: model.save_pretrained(tmp_path / "again"))
     assert not (tmp_path / "again").exists()
+
+
+def test_what_a_run_says_is_text_on_its_card(run: Path, tmp_path: Path) -> None:
+    """Warnings, names, versions, all of it: no tag, no picture, no link, no escape sequence."""
+    hostile = (
+        "<script>alert(1)</script> ![x](http://evil.example/x.png) <img src=x onerror=y> "
+        "[a](javascript:b) `c` www.evil.example $x$ @someone &lt; \x1b[2J \u202e | end"
+    )
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    about = read_json(copy / "run.json")
+    about |= {"created": hostile, "git": hostile, "versions": {hostile: hostile}}
+    about["data"] |= {"name": hostile, "fingerprint": hostile, "factors": {hostile: 3}}
+    write_json(copy / "run.json", about)
+    settings = read_json(copy / "config.json")
+    write_json(copy / "config.json", {**settings, "recipe": hostile})
+    line = {"kind": "health", "images": 64, "gap": 0.5, "sem_active_units": 1}
+    with (copy / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({**line, "warnings": [hostile, f"# {hostile}"]}) + "\n")
+    card = (cldis.load(copy).save_pretrained(tmp_path / "out") / "README.md").read_text()
+    bare = re.sub(r"\\.", "", card.partition("## Use")[0] + card.partition("## Data")[2])
+    assert bare.count("evil") >= 10
+    for mark in ("<", "](", "![", "://", "www.", "`c`", "$", "@", "&", "\x1b", "\u202e"):
+        assert mark not in bare, mark
+    seed = read_json(tmp_path / "out" / "config.json")
+    seed["training"]["seed"] = "<script>"
+    write_json(tmp_path / "out" / "config.json", seed)
+    model = Model.from_pretrained(tmp_path / "out")
+    assert "training.seed" in refused(lambda: model.save_pretrained(tmp_path / "again"))
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])

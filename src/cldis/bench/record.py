@@ -16,7 +16,7 @@ from pydantic import Field
 from cldis.bench.suite import Cell
 from cldis.config import Config
 from cldis.io import read_json, write_json
-from cldis.training.contents import LARGEST, Content, Count, checked
+from cldis.training.contents import LARGEST, Content, Count, checked, config_in
 
 FORMAT = 1
 KEYS = {
@@ -102,7 +102,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
     Raises:
         Damaged: cut off, altered, not this format's entries, or under another cell's name.
-        ValueError: another format.
+        ValueError: another format, or settings that this version does not know.
     """
     try:
         record = read_json(path, LARGEST)
@@ -124,6 +124,7 @@ def read_record(path: Path) -> dict[str, Any]:
         checked(Result, record, path)
     except ValueError as error:
         raise Damaged(str(error)) from None
+    config_in(record["config"], path)
     if path.stem != cell_of(record).name or path.parent.name != record["suite"]:
         raise Damaged(f"{path} holds the result of {record['suite']}/{cell_of(record).name}")
     return record

@@ -6,12 +6,13 @@ card, so they are judged when a card is written.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cldis.training.contents import Content, Count, UnitStatistics
 
+COMPONENT = ["cldis.hub.pipeline", "CLDisComponent"]
 MISSING: Any = None  # the entry may be missing, and may not be null
 
 
@@ -112,4 +113,10 @@ class PipelineIndex(Content):
     __pydantic_extra__: dict[Annotated[str, Field(pattern=r"^_[a-z_]{1,40}$")], str]
 
     class_name: Literal["CLDisPipeline"] = Field(alias="_class_name")
-    model: Annotated[list[Literal["cldis.hub.pipeline", "CLDisComponent"]], Field(min_length=2)]
+    model: list[str]
+
+    @model_validator(mode="after")
+    def _the_component_is_ours(self) -> Self:
+        if self.model != COMPONENT:
+            raise ValueError(f"model {self.model!r} is not {COMPONENT}")
+        return self

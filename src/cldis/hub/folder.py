@@ -32,7 +32,7 @@ from cldis.navigation.store import (
     read_about,
     save_directions,
 )
-from cldis.training.contents import LARGEST, checked, settings, unit_tensors
+from cldis.training.contents import LARGEST, checked, config_in, unit_tensors
 from cldis.training.starter import PREFIX
 from cldis.training.weights import open_networks
 
@@ -109,7 +109,7 @@ def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
     """
     folder = Path(folder)
     record = read_record(folder)
-    config = settings(record["config"], folder / CONFIG)
+    config = config_in(record["config"], folder / CONFIG)
     mean, std = unit_tensors(record["units"], config.model.units, folder / CONFIG)
     loop = open_networks(config, folder / WEIGHTS, folder)
     if has_directions(folder):

@@ -206,7 +206,7 @@ def read(kind: type[Content], path: Path, fix: str = RESTORE) -> dict[str, Any]:
     return cast(dict[str, Any], checked(kind, read_json(path, LARGEST), path, fix))
 
 
-def settings(value: Any, path: Path) -> Config:
+def config_in(value: Any, path: Path) -> Config:
     """The configuration in a file.
 
     Raises:

@@ -16,7 +16,7 @@ from cldis.config import Config
 from cldis.data.skipped import skipped_table
 from cldis.io import read_json, write_json, write_text
 from cldis.training.checkpoint import checkpoints
-from cldis.training.contents import LARGEST, RunRecord, checked, settings
+from cldis.training.contents import LARGEST, RunRecord, checked, config_in
 
 if TYPE_CHECKING:
     from cldis.data.source import ImageSource
@@ -109,7 +109,7 @@ class RunFolder:
         config = read_json(path / "config.json", LARGEST)
         if not isinstance(config, dict):
             raise ValueError(f"{path / 'config.json'} holds no settings; restore it or start again")
-        return cls(path, settings(config, path / "config.json"), about)
+        return cls(path, config_in(config, path / "config.json"), about)
 
 
 def _unused(folder: Path) -> bool:
