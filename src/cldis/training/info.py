@@ -24,7 +24,7 @@ def run_info(run: RunFolder) -> dict[str, Any]:
             "checkpoint": latest.name if latest else None,
             "images_per_second": train[-1].get("images_per_second") if train else None,
         },
-        "health": health[-1] if health else None,
+        "health": {"warnings": [], **health[-1]} if health else None,
         "config": run.config.to_dict(),
     }
 
@@ -50,5 +50,5 @@ def info_text(info: dict[str, Any]) -> str:
     if health:
         numbers = {k: v for k, v in health.items() if isinstance(v, int | float) and k != "images"}
         lines.append("health      " + ", ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
-        lines += [f"warning     {words}" for words in health.get("warnings", [])]
+        lines += [f"warning     {words}" for words in health["warnings"]]
     return "\n".join(one_line(line) for line in lines)
