@@ -55,7 +55,7 @@ def test_curves_of_few_labels_name_every_code() -> None:
         {"labels": n, "score": s, "low": s - 0.1, "high": s + 0.1}
         for n, s in ((5, -0.4), (70, 0.5))
     ]
-    names = ["this run, z_sem", "a run with a name that is far too long", "PCA"]
+    names = ["this run, z_sem", "a run with a name that is far too long", r"$\bad{x_1}$ & <b>"]
     curves = [
         figures.FewLabelCurve(name, style, points)
         for name, style in zip(names, figures.styles(1, 1, 1), strict=True)

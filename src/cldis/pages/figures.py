@@ -179,6 +179,7 @@ def few_labels(curves: Sequence[FewLabelCurve], chance: float, unit: str, alt: s
             )
             width = 2.2 if k == 0 else 1.4
             name = curve.name if len(curve.name) <= LETTERS else curve.name[: LETTERS - 1] + "…"
+            name = name.replace("$", r"\$")  # no formula
             axes.plot(x, score, dashes, color=colour, lw=width, marker="o", ms=4, label=name)
             axes.vlines(x, low, high, color=colour, lw=1, alpha=0.6)
         axes.set(xlabel="labelled images", ylabel=unit)

@@ -108,7 +108,8 @@ def curves(tracking: Any) -> bytes:
     for axis, row in zip(axes, order, strict=False):
         axis.set_visible(True)
         axis.plot(shifts, values[row["number"]], marker="o", ms=3, lw=1.4)
-        axis.set_title(f"{words(row)}, monotonicity {row['monotonicity']:.2f}", fontsize=7)
+        title = f"{words(row)}, monotonicity {row['monotonicity']:.2f}"
+        axis.set_title(title, fontsize=7, parse_math=False)  # a name is no formula
         axis.tick_params(labelsize=7)
     figure.supxlabel("shift (standard deviations)", fontsize=8)
     figure.supylabel("change (grey levels)", fontsize=8)
