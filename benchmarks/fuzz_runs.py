@@ -11,6 +11,7 @@ is a defect: it is listed, and the exit code is 1.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import random
 import shutil
@@ -302,7 +303,7 @@ def restructured(value: Any, chance: random.Random) -> Any:
     """One place of a JSON value dropped, renamed, doubled, swapped or replaced by something odd."""
     boxes = [box for box in _boxes(value) if box]
     if not boxes or chance.random() < 0.02:
-        return chance.choice(ODD)
+        return copy.deepcopy(chance.choice(ODD))
     box = chance.choice(boxes)
     key = chance.choice(list(box)) if isinstance(box, dict) else chance.randrange(len(box))
     way = chance.randrange(6)
@@ -311,12 +312,12 @@ def restructured(value: Any, chance: random.Random) -> Any:
     elif way == 1 and isinstance(box, dict):
         box[chance.choice(["", "x", "-1", "9" * 30, "__proto__", str(key) + "s"])] = box.pop(key)
     elif way == 1 or way == 2:
-        box[key] = [box[key], box[key]]
+        box[key] = [box[key], copy.deepcopy(box[key])]
     elif way == 3:
         other = chance.choice(list(box)) if isinstance(box, dict) else chance.randrange(len(box))
         box[key], box[other] = box[other], box[key]
     else:
-        box[key] = chance.choice(ODD)
+        box[key] = copy.deepcopy(chance.choice(ODD))
     return value
 
 
