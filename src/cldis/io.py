@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+DEEPEST = 32  # levels of JSON; ours have six
+DIGITS = 19  # of a whole number: 64 bits
+
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk, or this user's share of it, is full
 NAME_START = 40  # characters of a file's name that its temporary file repeats: names are limited
 
@@ -42,9 +45,6 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
             error.filename = str(path)  # a write that fails does not know where it was
         raise
     sync_directory(path.parent)
-
-DEEPEST = 32  # levels of JSON; ours have six
-DIGITS = 19  # of a whole number: 64 bits
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -66,7 +66,11 @@ def kept(path: str | Path) -> dict[str, Any] | None:
 
     run = RunFolder.open(path)
     checkpoint = run.latest()
-    found = tracked(run, directions_or_units(run, run.config.model.units)).scores
+    directions = directions_or_units(run, run.config.model.units)
+    try:
+        found = tracked(run, directions).scores
+    except ValueError:  # damaged scores are made again
+        return None
     if checkpoint is None or found is None or found.get("format") != FORMAT:
         return None
     usual = {"shifts": list(SHIFTS), "steps": STEPS, "estimator": "farneback", "seed": 0}

@@ -102,6 +102,13 @@ class MetricsLine(Content):
     disen_active_units: Count = 0
     warnings: list[str] = []
 
+    @model_validator(mode="after")
+    def _lists_are_per_unit(self) -> Self:
+        for key, value in (self.__pydantic_extra__ or {}).items():
+            if isinstance(value, list) and not key.endswith("_per_unit"):
+                raise ValueError(f"{key} is a list")
+        return self
+
 
 class Tracked(Content):
     """One direction in `tracking/scores.json`."""
