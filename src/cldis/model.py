@@ -13,8 +13,8 @@ from torch import Tensor
 
 from cldis.config import Config
 from cldis.diffusion import sampling
-from cldis.loop.closed_loop import ClosedLoop
-from cldis.methods import build
+from cldis.loop.two_branch import TwoBranch
+from cldis.methods.build import build
 from cldis.networks.build import SemanticEncoder
 from cldis.networks.gaussian import Gaussian
 from cldis.networks.unet import Denoiser
@@ -26,7 +26,7 @@ STEPS = 20
 
 @dataclass(frozen=True)
 class Codes:
-    """Both latents of a batch; a branch that the arm lacks is None."""
+    """Both latents of a batch; a branch that the method lacks is None."""
 
     sem: Gaussian | None
     disen: Gaussian | None
@@ -35,7 +35,7 @@ class Codes:
     def z(self) -> Tensor:
         """The code that conditions the decoder, [n, d]: the mean of z_sem."""
         if self.sem is None:
-            raise ValueError("arm 'vae' has no z_sem; use `.disen`, or a run of another arm")
+            raise ValueError("a VAE alone has no z_sem; use `.disen`, or a run of another method")
         return self.sem.mean
 
 
@@ -55,12 +55,12 @@ class Model:
     in standard deviations of that unit over the training images.
 
     All methods raise ValueError for a wrong shape, a unit that does not exist, a value that is not
-    finite, or a branch that the arm lacks.
+    finite, or a branch that the method lacks.
     """
 
     def __init__(
         self,
-        loop: ClosedLoop,
+        loop: TwoBranch,
         unit_mean: Tensor,
         unit_std: Tensor,
         device: str | torch.device = "cpu",
@@ -251,8 +251,8 @@ class Model:
     def _denoiser(self) -> Denoiser:
         if self.loop.denoiser is None:
             raise ValueError(
-                "this run has arm 'vae', which has no diffusion decoder; train with "
-                "loop.arm=closed, open or diffae to decode and edit"
+                f"this run is of method {self.config.method!r}, which has no diffusion decoder; "
+                f"train with method=encdiff or closed to decode and edit"
             )
         return self.loop.denoiser
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from cldis.config import Config
 from cldis.data import open_data
-from cldis.io import write_json
 from cldis.training.run_folder import RunFolder
 
 
@@ -33,17 +32,17 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
             )
         run = dataclasses.replace(run, config=config)
     else:
-        run = RunFolder(out, config, {})
+        run = RunFolder.plan(out, config, source, data)
 
     from cldis.training.trainer import Trainer
 
     trainer = Trainer(run, source)  # refuses settings that do not fit, before anything is written
     if resume:
         if main:
-            write_json(out / "config.json", config.to_dict())
+            run.write_settings()
         trainer.resume()
     elif main:
-        run = trainer.run = RunFolder.create(out, config, source, data)
+        run.write(source)
     finished = trainer.fit()
     if finished and main:
         from cldis.pages.report import write_report
@@ -54,7 +53,7 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
 
 def dry_run(data: str, config: Config) -> str:
     """What training would do: data, sizes, steps; nothing is written but the image cache."""
-    from cldis.methods import build
+    from cldis.methods.build import build
     from cldis.training.recipes import RECIPES
 
     source = open_data(data, config.model.resolution)
@@ -65,12 +64,11 @@ def dry_run(data: str, config: Config) -> str:
         if any(True for _ in child.parameters())
     )
     training = config.training
-    method = (
-        f"loop     arm {config.loop.arm}, feedback {config.feedback.kind}, "
-        f"distillation {config.distillation.kind}"
-        if config.baseline.method == "none"
-        else f"baseline {config.baseline.method}"
-    )
+    method = f"method   {config.method}"
+    if config.uses_feedback:
+        method += f", feedback {config.feedback.kind}"
+    if config.distils:
+        method += f", distillation {config.distillation.kind}"
     factors = ", ".join(source.factor_names) or "unlabelled"
     return "\n".join(
         [

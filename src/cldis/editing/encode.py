@@ -23,8 +23,8 @@ COLUMNS = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
 def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool = False) -> int:
     """One row per image: `path`, `z_sem_mean`, `z_sem_scale`, `z_disen_mean`, `z_disen_scale`.
 
-    Codes are fixed-size lists of d floats; null where the arm lacks the branch. Streams in bounded
-    memory and appears whole or not at all. Returns the number of rows.
+    Codes are fixed-size lists of d floats; null where the method lacks the branch. Streams in
+    bounded memory and appears whole or not at all. Returns the number of rows.
     """
     schema = schema_of(model.units)
     with (

@@ -23,10 +23,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cldis.config import Config
+from cldis.config_upgrade import upgrade
 from cldis.hub.card import model_card
 from cldis.hub.facts import checked_licence, facts_of
 from cldis.io import read_json, sync_directory, write_bytes, write_json, write_text
-from cldis.methods import build
+from cldis.methods.build import build
 from cldis.navigation.store import (
     TENSORS,
     TEXT,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from cldis.model import Model
     from cldis.navigation.directions import Directions
 
-TYPE, FORMAT = "cldis", 1
+TYPE, FORMAT = "cldis", 2
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
 FILES = (WEIGHTS, CONFIG, CARD, *DIRECTIONS)
@@ -156,7 +157,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         )
     if not all(isinstance(record.get(key), Mapping) for key in ("config", "units")):
         raise ValueError(f"{folder / CONFIG} lacks its entries; restore it or save again")
-    return record
+    return {**record, "config": upgrade(record["config"])}
 
 
 def stored_directions(folder: str | Path, units: int) -> Directions:

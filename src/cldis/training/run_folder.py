@@ -20,13 +20,13 @@ from cldis.training.checkpoint import checkpoints
 if TYPE_CHECKING:
     from cldis.data.source import ImageSource
 
-FORMAT = 1
+FORMAT = 2  # that of the settings too: cldis.config_upgrade
 PACKAGES = ("cldis", "torch", "numpy", "diffusers", "accelerate", "safetensors", "pillow")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and self-description of a run."""
+    """Paths and self-description of a run, which may not be on disk yet."""
 
     path: Path
     config: Config
@@ -50,15 +50,14 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
-        """Start a run folder.
+        """`plan` a run and `write` it."""
+        run = cls.plan(path, config, source, data)
+        run.write(source)
+        return run
 
-        Raises:
-            ValueError: the folder holds something already.
-        """
-        if path.exists() and (not path.is_dir() or not _unused(path)):
-            raise ValueError(
-                f"{path} is not empty; choose another --out, or --resume to go on with a run"
-            )
+    @classmethod
+    def plan(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
+        """A new run with all that is known of it; nothing is written."""
         from cldis.training.precision import settled
 
         config = settled(config)  # a run that goes on elsewhere keeps its arithmetic
@@ -80,11 +79,26 @@ class RunFolder:
             "git": git_revision(),
             "machine": {"platform": platform.platform(), "python": platform.python_version()},
         }
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(path / "config.json", config.to_dict())
-        write_text(path / "skipped.tsv", skipped_table(source.skipped))
-        write_json(path / "run.json", about)
         return cls(path, config, about)
+
+    def write(self, source: ImageSource) -> None:
+        """Start the folder of a planned run.
+
+        Raises:
+            ValueError: the folder holds something already.
+        """
+        if self.path.exists() and (not self.path.is_dir() or not _unused(self.path)):
+            raise ValueError(
+                f"{self.path} is not empty; choose another --out, or --resume to go on with a run"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "skipped.tsv", skipped_table(source.skipped))
+        self.write_settings()
+
+    def write_settings(self) -> None:
+        """Write the settings, and last what says that this is a run."""
+        write_json(self.path / "config.json", self.config.to_dict())
+        write_json(self.path / "run.json", {**self.about, "format": FORMAT})
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -107,7 +121,7 @@ class RunFolder:
         config = read_json(path / "config.json")
         if not isinstance(config, dict):
             raise ValueError(f"{path / 'config.json'} holds no settings; restore it or start again")
-        return cls(path, Config.from_dict(config), about)
+        return cls(path, Config.from_stored(config), about)
 
 
 def _unused(folder: Path) -> bool:

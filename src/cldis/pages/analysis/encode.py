@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CollectionCodes:
-    """Both codes of every image; None where the arm lacks the branch."""
+    """Both codes of every image; None where the method lacks the branch."""
 
     paths: list[str]
     sem: Floats | None  # [n, d], means

@@ -35,7 +35,7 @@ def analyse(
     """Analyse a collection; an interrupted analysis goes on when it is called again.
 
     Args:
-        run: a run folder, of any arm.
+        run: a run folder, of any method.
         data: a folder of images or another name of `open_data`.
         out: folder for the results.
         table: CSV file of labels.

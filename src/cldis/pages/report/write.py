@@ -34,7 +34,7 @@ def write_report(
     would be, and the rest is shown.
 
     Args:
-        run: of any arm, finished or not.
+        run: of any method, finished or not.
         source: the images it was trained on; None opens them again by the name in `run.json`.
         progress: show a progress bar.
         probe_images: how many random images the factor probe reads, on labelled data.
@@ -73,8 +73,8 @@ def gather(
     source, missing = (source, "") if source is not None else reopened(run)
     numbers: dict[str, Any] = {
         "format": FORMAT,
-        "arm": run.config.loop.arm,
-        "baseline": run.config.baseline.method,
+        "method": run.config.method,
+        "code": "z_sem" if "diffusion" in run.config.branches else "z_disen",
         "images_seen": 0,
         "steps": min(STEPS, run.config.diffusion.steps),
         "data_missing": missing,
