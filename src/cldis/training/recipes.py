@@ -20,8 +20,8 @@ Settings = Mapping[str, Any]
 class Recipe:
     """A configuration, and what a person should expect of it.
 
-    `settings` are those of `Config` by section; what they leave out has its default there. No recipe
-    builds on another.
+    `settings` are those of `Config` by section; what they leave out has its default there. No
+    recipe builds on another.
     """
 
     settings: Settings

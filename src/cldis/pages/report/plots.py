@@ -96,7 +96,7 @@ def plots(config: Config) -> list[Plot]:
             "Pull of the distillation",
             "weight",
             (Curve("train", "lambda_dt", "lambda_dt", BLUE),),
-            "Zero in the warm-up, then the weight of the settings, from there down if it has an end.",
+            "Zero in the warm-up, then the weight of the settings, then down to its end, if any.",
             needs="distillation",
         ),
         Plot(
