@@ -185,6 +185,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _diffusion_branch_trains(self) -> Config:
+        if self.loop.vae_alone >= self.training.images:
+            raise ValueError(
+                f"loop.vae_alone {self.loop.vae_alone} must be below training.images "
+                f"{self.training.images}, else the diffusion branch never trains"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _distillation_ends_after_it_began(self) -> Config:
         end = self.distillation.end
         for key, start in (
@@ -195,15 +204,6 @@ class Config(Section):
                 raise ValueError(
                     f"distillation.end {end} must be above {key} {start}, or 0 to never end"
                 )
-        return self
-
-    @model_validator(mode="after")
-    def _diffusion_branch_trains(self) -> Config:
-        if self.loop.vae_alone >= self.training.images:
-            raise ValueError(
-                f"loop.vae_alone {self.loop.vae_alone} must be below training.images "
-                f"{self.training.images}, else the diffusion branch never trains"
-            )
         return self
 
     @model_validator(mode="after")

@@ -93,7 +93,7 @@ def test_the_capacity_of_anneal_rises_and_the_kl_follows(
 
 
 @pytest.mark.parametrize("method", ["encdiff", "disdiff"])
-def test_a_trained_diffusion_baseline_edits(trained: dict[str, Trainer], method: str) -> None:
+def test_a_trained_diffusion_model_edits(trained: dict[str, Trainer], method: str) -> None:
     model = load(trained[method].run.path)
     x = to_model(TwoFactors().batch(np.array([0, 55])))
     unit = int(model.unit_std.argmax())
@@ -104,9 +104,9 @@ def test_a_trained_diffusion_baseline_edits(trained: dict[str, Trainer], method:
     assert float((back - x).abs().mean()) < 0.1
 
 
-def test_a_trained_vae_baseline_says_that_it_cannot_edit(trained: dict[str, Trainer]) -> None:
+def test_a_trained_vae_says_that_it_cannot_edit(trained: dict[str, Trainer]) -> None:
     model = load(trained["factor_vae"].run.path)
-    with pytest.raises(ValueError, match="method 'factor_vae', which has no diffusion decoder"):
+    with pytest.raises(ValueError, match="a VAE alone has no z_sem"):
         model.edit(to_model(TwoFactors().batch(np.array([0]))), {0: 1.0})
 
 
