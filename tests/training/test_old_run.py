@@ -1,9 +1,9 @@
 """A run that an earlier version trained (settings of format 1) opens, edits and goes on as it did.
 
-`fixtures/old_run/old_run.zip` is a closed loop at 1,200 of 1,240 images, written by revision 141e52e:
-its VAE trained alone for 400 images, taught until 1,220 and is frozen from there. Its weights were
-rounded to bfloat16 and its widest layers thinned, so that the file is small. `expected.npz` is what
-that revision made of it.
+`fixtures/old_run/old_run.zip` is a closed loop at 1,200 of 1,240 images, written by revision
+141e52e: its VAE trained alone for 400 images, taught until 1,220 and is frozen from there. Its
+weights were rounded to bfloat16 and its widest layers thinned, so that the file is small.
+`expected.npz` is what that revision made of it.
 """
 
 from __future__ import annotations
