@@ -22,7 +22,7 @@ from cldis.config import Config
 from cldis.config_upgrade import upgrade
 from cldis.images import to_model
 from cldis.io import read_json, write_json
-from cldis.model import load
+from cldis.model import Model, load
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
 
@@ -114,6 +114,19 @@ def test_going_on_brings_its_settings_up_to_date(old: Path) -> None:
     assert read_json(old / "run.json")["format"] == 2
     assert RunFolder.open(old).config == run.config
     assert RunFolder.open(old).about == {**run.about, "format": 2}
+
+
+def test_a_saved_model_of_that_version_opens(old: Path, tmp_path: Path) -> None:
+    model = load(old)
+    saved = model.save_pretrained(tmp_path / "saved")
+    record = read_json(saved / "config.json")
+    assert record["format"] == 2
+    before = {**record, "format": 1, "config": read_json(old / "config.json")}
+    write_json(saved / "config.json", before)
+    back = Model.from_pretrained(saved)
+    assert back.config == model.config
+    again = read_json(back.save_pretrained(tmp_path / "again") / "config.json")
+    assert (again["format"], again["config"]) == (2, record["config"])
 
 
 # --- the upgrade itself
