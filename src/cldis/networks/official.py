@@ -17,7 +17,7 @@ from cldis.config import DiffusionConfig, ModelConfig
 from .blocks import SelfAttention
 from .build import SemanticEncoder, denoiser, semantic_encoder
 from .encoder import DiffAEEncoder
-from .unet import UNet, UNetLevel
+from .unet import Stage, UNet
 
 # Template `celeba64d2c_autoenc` of the official code, and its noise process.
 CELEBA64 = ModelConfig(
@@ -182,29 +182,29 @@ def _encoder_names(encoder: DiffAEEncoder) -> Iterator[tuple[str, str]]:
 def _unet_names(unet: UNet) -> Iterator[tuple[str, str]]:
     yield from _leaves(unet.time, "time", "time_embed.time_embed")
     yield from _leaves(unet.stem, "stem", "input_blocks.0.0")
-    for index, level in enumerate(unet.down):
-        yield from _level_names(level, f"down.{index}", f"input_blocks.{index + 1}")
-    yield from _level_names(unet.middle[0], "middle.0", "middle_block")
-    yield from _level_names(unet.middle[1], "middle.1", "middle_block", 2)
+    for index, stage in enumerate(unet.down):
+        yield from _stage_names(stage, f"down.{index}", f"input_blocks.{index + 1}")
+    yield from _stage_names(unet.middle[0], "middle.0", "middle_block")
+    yield from _stage_names(unet.middle[1], "middle.1", "middle_block", 2)
     block, position = -1, 0
-    for index, (level, takes_lateral) in enumerate(zip(unet.up, unet.takes_lateral, strict=True)):
-        if takes_lateral:  # upsampling shares the official block of the level before it
+    for index, (stage, takes_lateral) in enumerate(zip(unet.up, unet.takes_lateral, strict=True)):
+        if takes_lateral:  # upsampling shares the official block of the stage before it
             block, position = block + 1, 0
-        yield from _level_names(level, f"up.{index}", f"output_blocks.{block}", position)
-        assert isinstance(level, UNetLevel)
-        position += 1 if level.attention is None else 2
+        yield from _stage_names(stage, f"up.{index}", f"output_blocks.{block}", position)
+        assert isinstance(stage, Stage)
+        position += 1 if stage.attention is None else 2
     yield from _leaves(unet.norm, "norm", "out.0")
     yield from _leaves(unet.out, "out", "out.2")
 
 
-def _level_names(
-    level: nn.Module, ours: str, official: str, position: int = 0
+def _stage_names(
+    stage: nn.Module, ours: str, official: str, position: int = 0
 ) -> Iterator[tuple[str, str]]:
-    assert isinstance(level, UNetLevel) and level.units is None
-    yield from _leaves(level.block, f"{ours}.block", f"{official}.{position}", BLOCK)
-    if level.attention is not None:
+    assert isinstance(stage, Stage) and stage.units is None
+    yield from _leaves(stage.block, f"{ours}.block", f"{official}.{position}", BLOCK)
+    if stage.attention is not None:
         place = f"{official}.{position + 1}"
-        yield from _leaves(level.attention, f"{ours}.attention", place, ATTENTION)
+        yield from _leaves(stage.attention, f"{ours}.attention", place, ATTENTION)
 
 
 def _leaves(
