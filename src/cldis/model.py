@@ -308,11 +308,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     if is_saved_model(run):
         return Model.from_pretrained(run, device, batch)
     folder = RunFolder.open(run)
-    path = folder.latest()
-    if path is None:
-        raise ValueError(
-            f"{run} has no checkpoint yet; go on with `cldis train ... --out {run} --resume`"
-        )
+    path = folder.used()
     loop = build(folder.config)
     load_into(loop, load_tensors(path / "ema.safetensors"), str(path))
     units = read_state(path)["units"]

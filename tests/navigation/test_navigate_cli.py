@@ -19,6 +19,7 @@ from cldis.navigation.navigate import scene_of
 from cldis.navigation.store import load_directions, read_about, save_directions
 from cldis.navigation.train import Navigator, Recipe
 from cldis.training.recipes import recipe_config
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import train
 from cli.photos import write_photos
@@ -130,7 +131,8 @@ def test_default_is_a_direction_per_unit(closed: Path) -> None:
     model = cldis.load(closed)
     recipe = navigate.recipe_for(model, None, "identity", None)
     assert recipe.directions == 4 and recipe.images == Recipe(4).images
-    scene = scene_of(RunFolder.open(closed), model, 2)
+    run = RunFolder.open(closed)
+    scene = scene_of(run, model, open_run_data(run), 2)
     assert scene.codes.shape == (38, 4) and scene.held_out.shape == (2, 4)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def test_it_describes_itself(run: RunFolder) -> None:
     assert about["format"] == FORMAT
     assert about["seed"] == 7
     assert about["data"] == {
-        "source": "./data",
+        "source": str(Path("data").resolve()),
+        "relative": os.path.relpath("data", run.path),
         "name": "two-factors",
         "images": 100,
         "resolution": 32,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import open_run, out_folder, run_command
+from cldis.commands.cli_common import data_argument, open_run, out_folder, run_command
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     """Add these commands to the parser."""
     traverse = run_command(commands, "traverse", _traverse, "a grid of pictures per latent unit")
     traverse.add_argument("--images", nargs="+", metavar="PHOTO", help="default: held-out images")
+    data_argument(traverse)
     traverse.add_argument("--out", required=True, metavar="DIR")
 
     edit = run_command(commands, "edit", _edit, "real photo in, edited photo out")
@@ -56,7 +57,7 @@ def _traverse(options: argparse.Namespace) -> int:
     photos = (
         read_photos(options.images, model.resolution)
         if options.images
-        else heldout_photos(open_run(options.run), 6)
+        else heldout_photos(open_run(options.run), 6, options.data)
     )
     print(traverse_units(model, photos, out))
     return 0

@@ -28,6 +28,7 @@ from PIL import Image
 from cldis.data.decode import VERSION, decode_image, quiet, to_photo
 from cldis.data.source import check_indices
 from cldis.io import read_json, write_json, writing
+from cldis.progress import progress_bar
 
 CHECKED_IMAGES = 64  # how many images are compared with their checksum at every start
 CHUNK = 16  # images per task of the decoding threads
@@ -242,7 +243,6 @@ def _decode_all(
     items: Iterable[Item], count: int, resolution: int, progress: bool
 ) -> Iterator[tuple[str, NDArray[np.uint8] | str]]:
     """(label, image [3, H, W] or reason) in the order of `items`, a few chunks ahead at most."""
-    from tqdm import tqdm
 
     def decode(chunk: list[Item]) -> list[tuple[str, NDArray[np.uint8] | str]]:
         return [(label, _try_decode(source, resolution)) for label, source in chunk]
@@ -250,7 +250,7 @@ def _decode_all(
     workers = os.cpu_count() or 1
     queue = iter(items)
     waiting: deque[Future[list[tuple[str, NDArray[np.uint8] | str]]]] = deque()
-    bar = tqdm(total=count, desc="decoding", unit=" images", disable=not progress)
+    bar = progress_bar(count, "decoding", "images", not progress)
     pool = ThreadPoolExecutor(workers)
     try:
         with quiet():

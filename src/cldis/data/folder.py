@@ -15,13 +15,25 @@ from cldis.data.source import check_resolution
 UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw"}
 UNREADABLE |= {".orf", ".rw2", ".raf", ".pef", ".jp2", ".j2k", ".tga", ".psd", ".eps", ".ico"}
 SHOWN_REASONS = 3
+# What our own commands write beside pictures: a folder with all files of a row is not image data.
+WRITTEN = (
+    {"run.json", "config.json"},  # train
+    {"model.safetensors", "config.json"},  # export
+    {"model_index.json"},  # the same for diffusers
+    {"analysis.json", "index.html"},  # analyse
+    {"scores.json", "gallery.png"},  # track
+    {"edits.json", "before_after.png"},
+    {"traversals.json", "overview.png"},
+    {"reconstructions.json", "reconstructions.png"},
+)
 
 
 class Folder(CachedImages):
     """Every image below a folder, in the order of their relative paths.
 
-    Hidden files and files that do not claim to be images are left aside; images that cannot be
-    used are listed in `skipped`. Files without an extension are tried.
+    Hidden files, files that do not claim to be images, and folders that our own commands wrote are
+    left aside; such folders, and images that cannot be used, are listed in `skipped`. Files without
+    an extension are tried.
     """
 
     def __init__(
@@ -79,6 +91,10 @@ class _Scan:
                     listing = sorted(entries, key=lambda entry: entry.name, reverse=True)
             except OSError as error:
                 self._skip(below or ".", f"the folder cannot be read ({error.strerror})")
+                continue
+            names = {entry.name for entry in listing}
+            if below and any(written <= names for written in WRITTEN):
+                self._skip(below, "a run, an export or results of cldis, no image data")
                 continue
             for entry in listing:
                 if entry.name.startswith("."):

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.io import writing
 from cldis.model import Model
+from cldis.progress import progress_bar
 
 ROWS = 1024
 COLUMNS = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
@@ -30,7 +30,7 @@ def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool
     with (
         writing(path) as file,
         pq.ParquetWriter(file, schema) as writer,
-        tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar,
+        progress_bar(len(source), "encode", "images", quiet) as bar,
     ):
         for start in range(0, len(source), ROWS):
             indices = np.arange(start, min(start + ROWS, len(source)))

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from cldis.config import Config
 from cldis.data.skipped import skipped_table
+from cldis.data.source import NAMES
 from cldis.io import read_json, write_json, write_text
-from cldis.training.checkpoint import checkpoints
+from cldis.training.checkpoint import MODEL, checkpoints
 
 if TYPE_CHECKING:
     from cldis.data.source import ImageSource
 
 FORMAT = 2  # that of the settings too: cldis.config_upgrade
+LOCK = ".lock"  # says which process writes into a run (`cldis.training.lock`)
 PACKAGES = ("cldis", "torch", "numpy", "diffusers", "accelerate", "safetensors", "pillow")
 
 
@@ -45,8 +47,29 @@ class RunFolder:
         return self.path / "samples"
 
     def latest(self) -> Path | None:
+        """The newest checkpoint from which the model can be used."""
         found = checkpoints(self.checkpoints)
         return found[-1] if found else None
+
+    def used(self) -> Path:
+        """As `latest`.
+
+        Raises:
+            ValueError: there is none; the message says what is missing.
+        """
+        newest = self.latest()
+        if newest is not None:
+            return newest
+        folders = checkpoints(self.checkpoints, ())
+        if folders:
+            lost = [name for name in MODEL if not (folders[-1] / name).is_file()]
+            raise ValueError(
+                f"{self.path} has no checkpoint that can be used: {folders[-1] / lost[0]} is "
+                f"missing; restore it"
+            )
+        raise ValueError(
+            f"{self.path} has no checkpoint yet; go on with its training by `--resume`"
+        )
 
     @classmethod
     def create(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
@@ -67,7 +90,7 @@ class RunFolder:
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "seed": config.training.seed,
             "data": {
-                "source": data,
+                **place_of(data, path),
                 "name": source.name,
                 "images": len(source),
                 "resolution": source.resolution,
@@ -98,6 +121,10 @@ class RunFolder:
     def write_settings(self) -> None:
         """Write the settings, and last what says that this is a run."""
         write_json(self.path / "config.json", self.config.to_dict())
+        self.write_about()
+
+    def write_about(self) -> None:
+        """Write `run.json`."""
         write_json(self.path / "run.json", {**self.about, "format": FORMAT})
 
     @classmethod
@@ -127,9 +154,28 @@ class RunFolder:
 def _unused(folder: Path) -> bool:
     """Empty, or left by a process that was killed before `run.json`, which is written last."""
     return all(
-        path.name in ("config.json", "skipped.tsv") or path.name.endswith(".tmp")
+        path.name in ("config.json", "skipped.tsv", LOCK) or path.name.endswith(".tmp")
         for path in folder.iterdir()
     )
+
+
+def place_of(data: str, run: Path) -> dict[str, str]:
+    """What `run.json` says of where the data is: `source`, a name or an absolute path, and
+    `relative`, the same path seen from the run folder, which holds when both are moved."""
+    if not is_path(data):
+        return {"source": data}
+    folder = Path(data).expanduser().resolve()
+    try:
+        return {"source": str(folder), "relative": os.path.relpath(folder, run.resolve())}
+    except ValueError:  # another drive
+        return {"source": str(folder)}
+
+
+def is_path(data: str) -> bool:
+    """Whether a name of data means a folder here, not a data set made here or on the Hub."""
+    if data in NAMES or data.startswith("hf:"):
+        return False
+    return os.path.isabs(data) or Path(data).expanduser().is_dir() or data.startswith(("~", "."))
 
 
 def versions() -> dict[str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -16,7 +15,6 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
 from cldis.config import Config
 from cldis.data.source import ImageSource
@@ -26,8 +24,10 @@ from cldis.loop.phases import phase_at
 from cldis.loop.step import StepNoise
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
+from cldis.progress import progress_bar
 from cldis.training import checkpoint, health
 from cldis.training.device import compile_networks, loader
+from cldis.training.interrupts import Interrupts
 from cldis.training.log import MetricsLog
 from cldis.training.precision import settled
 from cldis.training.run_folder import RunFolder
@@ -83,11 +83,15 @@ class Trainer:
         self.stop = False  # agreed by all processes
 
     def resume(self) -> None:
-        """Load the newest checkpoint, if there is one."""
+        """Load the newest checkpoint, if there is one.
+
+        Raises:
+            ValueError: the newest checkpoint lacks a file or is damaged.
+        """
         if self.accelerator.is_main_process:
             for folder in (self.run.path, self.run.checkpoints, self.run.samples):
                 checkpoint.clean(folder)
-        path = self.run.latest()
+        path = checkpoint.newest_complete(self.run.checkpoints)
         if path is None:
             return
         origin = str(path)
@@ -120,7 +124,7 @@ class Trainer:
                 self.metrics_log.close()
         return self.images >= total
 
-    def loop(self, steps: int, bar: tqdm) -> None:
+    def loop(self, steps: int, bar: Any) -> None:
         """The steps that are left. The checkpoint comes last: it vouches for log and samples."""
         every, batch = self.config.training, self.config.training.batch
         meter = Meter()
@@ -237,7 +241,7 @@ class Trainer:
             )
         self.accelerator.wait_for_everyone()
 
-    def report_health(self, bar: tqdm) -> None:
+    def report_health(self, bar: Any) -> None:
         """Health and a sample grid from the averaged weights (main process)."""
         if not self.accelerator.is_main_process:
             return
@@ -279,9 +283,9 @@ class Trainer:
         """Save and stop after this step, in every process."""
         self.stop_requested = True
 
-    def bar(self, total: int) -> tqdm:
+    def bar(self, total: int) -> Any:
         hidden = self.quiet or not self.accelerator.is_main_process
-        return tqdm(total=total, initial=self.images, unit="img", disable=hidden, smoothing=0.05)
+        return progress_bar(total, "train", "images", hidden, self.images)
 
     def diverged_words(self) -> str:
         last = self.run.latest()
@@ -318,29 +322,6 @@ class Meter:
         self.words = " ".join(f"{name} {found[name]:.3g}" for name in shown if name in found)
         self.reset()
         return found
-
-
-class Interrupts:
-    """The first Ctrl-C or SIGTERM asks to stop after this step; the second stops at once."""
-
-    def __init__(self, ask: Callable[[], None]) -> None:
-        self.ask = ask
-
-    def __enter__(self) -> None:
-        self.before: dict[int, Any] = {}
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self.handle)
-        except ValueError:  # not the main thread: leave the signals to its owner
-            pass
-
-    def handle(self, number: int, frame: Any) -> None:
-        signal.signal(number, self.before[number])
-        self.ask()
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
 
 
 def accelerator(config: Config) -> Accelerator:

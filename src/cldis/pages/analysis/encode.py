@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
 from cldis.io import write_bytes, writing
 from cldis.model import Model
+from cldis.progress import progress_bar
 from cldis.training.run_folder import RunFolder
 
 ROWS = 1024  # images in a shard
@@ -55,9 +55,7 @@ def code_key(run: RunFolder, source: ImageSource) -> str:
     Raises:
         ValueError: the run has no checkpoint yet.
     """
-    checkpoint = run.latest()
-    if checkpoint is None:
-        raise ValueError(f"{run.path} has no checkpoint yet; go on with it with `--resume`")
+    checkpoint = run.used()
     with (checkpoint / "ema.safetensors").open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     text = f"{weights} {source.fingerprint} {len(source)} {ROWS}"
@@ -83,7 +81,7 @@ def encode_resumable(
             shutil.rmtree(other, ignore_errors=True)
     folder = parts / key
     fresh = 0
-    with tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar:
+    with progress_bar(len(source), "encode", "images", quiet) as bar:
         for start in range(0, len(source), ROWS):
             indices = np.arange(start, min(start + ROWS, len(source)))
             shard = folder / f"part-{start:09d}.parquet"

@@ -109,8 +109,7 @@ def _encoded(
 
 
 def _about_run(run: RunFolder) -> dict[str, Any]:
-    latest = run.latest()
-    assert latest is not None
+    latest = run.used()
     return {
         "name": run.path.resolve().name,
         "method": method_words(run.config),
