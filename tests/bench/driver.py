@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from bench.grid import SMALL, patch_scores
+from support.bench_suite import SMALL, patch_scores
 from cldis.bench.suites import SUITES
 from cldis.cli import main
 from cldis.training import trainer as engine

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from bench.grid import NAMES, SMALL, quick_scores
-from cldis.bench import cell as cells
-from cldis.bench import score
-from cldis.bench.queue import Queue, Session
+from support.bench_suite import NAMES, SMALL, quick_scores
+from cldis.bench import score, session
+from cldis.bench.queue import Queue
 from cldis.bench.record import read_record
+from cldis.bench.session import Session
 from cldis.bench.suites import SUITES
 from cldis.cli import main
 from training.harness import environment
@@ -109,7 +109,7 @@ def test_finished_cells_are_never_run_again(
     whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in (whole / "results").rglob("*.json")}
-    monkeypatch.setattr(cells, "run_cell", lambda *_: pytest.fail("was run again"))
+    monkeypatch.setattr(session, "run_cell", lambda *_: pytest.fail("was run again"))
     assert bench(whole) == 0
     assert "4 of 4 cells done, 0 just now" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
@@ -156,12 +156,12 @@ def test_two_processes_share_the_work(whole: Path, tmp_path: Path) -> None:
 
 def test_a_cell_at_work_elsewhere_is_left_alone(tmp_path: Path) -> None:
     here, there = queue(tmp_path, NAMES[0]), queue(tmp_path, NAMES[0])
-    with there.taken(there.cells[0]) as mine:
+    with there.locked(there.cells[0]) as mine:
         assert mine
         assert here.status(here.cells[0]).state == "running"
-        session = Session(here)
-        session.run()
-        assert session.finished == 0 and not session.stopped
+        work = Session(here)
+        work.run()
+        assert work.finished == 0 and not work.stopped
     assert here.status(here.cells[0]).state == "open"
 
 
@@ -216,14 +216,14 @@ def test_a_started_run_of_other_settings_begins_again(whole: Path, tmp_path: Pat
 def test_a_cell_that_fails_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = cells.run_cell
+    real = session.run_cell
 
     def sometimes(suite: Any, cell: Any, folder: Path, deadline: float | None) -> dict[str, Any]:
         if cell.method == "closed":
             raise RuntimeError("diverged,\nas it were")
         return real(suite, cell, folder, deadline)
 
-    monkeypatch.setattr(cells, "run_cell", sometimes)
+    monkeypatch.setattr(session, "run_cell", sometimes)
     assert bench(tmp_path, "--only", "s0") == 1
     words = capsys.readouterr().err
     assert f"{NAMES[0]}: failed: diverged, as it were" in words

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.grid import NAMES, SMALL
+from support.bench_suite import NAMES, SMALL
 from cldis.bench.suite import CONTROLS, Suite
 from cldis.bench.suites import SUITES
 from cldis.methods.controls import CONTROLS as BUILT

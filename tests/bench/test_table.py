@@ -14,12 +14,13 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from bench.grid import SMALL, made_up, measured, write_made_up
-from cldis.bench.plots import ends, picture, write_plots
+from support.bench_suite import SMALL, made_up, measured, write_made_up
+from cldis.bench.plots import draw_curves, draw_ends, write_plots
+from cldis.bench.results import COLUMNS, read_results
 from cldis.bench.statistics import Summary
 from cldis.bench.suite import Cell
 from cldis.bench.suites import SUITES
-from cldis.bench.table import COLUMNS, entry, read_results
+from cldis.bench.table import entry
 from cldis.cli import main
 from cldis.metrics.suite import evaluate
 
@@ -148,7 +149,7 @@ def test_the_columns_are_what_the_metrics_give() -> None:
         assert 0 <= column.of(found) <= 1
 
 
-@pytest.mark.parametrize(("draw", "height"), [(picture, 500), (ends, 150)])
+@pytest.mark.parametrize(("draw", "height"), [(draw_curves, 500), (draw_ends, 150)])
 def test_the_picture_shows_something(
     results: Path, draw: Callable[..., bytes], height: int
 ) -> None:
@@ -163,7 +164,7 @@ def test_a_suite_that_scores_the_end_only_has_no_curves(results: Path) -> None:
     groups, _ = read_results(SMALL, results)
     once = replace(SMALL, shares=(Fraction(1),))
     (path,) = write_plots(once, groups, results)
-    assert path.read_bytes() == ends(once, groups) != picture(once, groups)
+    assert path.read_bytes() == draw_ends(once, groups) != draw_curves(once, groups)
 
 
 def test_entries() -> None:
