@@ -12,10 +12,10 @@ import time
 
 import torch
 
-from support.bench_suite import SMALL, patch_scores
 from cldis.bench.suites import SUITES
 from cldis.cli import main
 from cldis.training import trainer as engine
+from support.bench_suite import SMALL, patch_scores
 
 torch.set_num_threads(1)
 SUITES[SMALL.name] = SMALL

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from support.bench_suite import NAMES, SMALL, quick_scores
 from cldis.bench import score, session
 from cldis.bench.queue import Queue
 from cldis.bench.record import read_record
 from cldis.bench.session import Session
 from cldis.bench.suites import SUITES
 from cldis.cli import main
+from support.bench_suite import NAMES, SMALL, quick_scores
 from training.harness import environment
 
 DRIVER = Path(__file__).with_name("driver.py")

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.bench_suite import NAMES, SMALL
-from support.scripts import ROOT
 from cldis.bench.queue import Queue
 from cldis.bench.record import cell_of, read_record
 from cldis.bench.suite import CONTROLS, Suite
 from cldis.bench.suites import SUITES
 from cldis.methods.controls import CONTROLS as BUILT
+from support.bench_suite import NAMES, SMALL
+from support.scripts import ROOT
 
 
 def test_the_queue_goes_seed_by_seed() -> None:

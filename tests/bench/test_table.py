@@ -14,15 +14,15 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from support.bench_suite import SMALL, made_up, measured, write_made_up
 from cldis.bench.plots import draw_curves, draw_ends, write_plots
 from cldis.bench.results import COLUMNS, read_results
 from cldis.bench.statistics import Summary
 from cldis.bench.suite import Cell
 from cldis.bench.suites import SUITES
-from cldis.bench.table import entry
+from cldis.bench.table import entry, number
 from cldis.cli import main
 from cldis.metrics.suite import evaluate
+from support.bench_suite import SMALL, made_up, measured, write_made_up
 
 CLOSED, VAE = [0.7, 0.5, 0.64], [0.2, 0.3, 0.19]
 
@@ -165,6 +165,21 @@ def test_a_suite_that_scores_the_end_only_has_no_curves(results: Path) -> None:
     once = replace(SMALL, shares=(Fraction(1),))
     (path,) = write_plots(once, groups, results)
     assert path.read_bytes() == draw_ends(once, groups) != draw_curves(once, groups)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.934, 2, ".93"),
+        (1.0, 2, "1.00"),
+        (-0.02, 2, "-.02"),
+        (10.5, 2, "10.50"),
+        (0, 2, ".00"),
+        (0.9996, 3, "1.000"),
+    ],
+)
+def test_numbers_have_no_zero_before_the_point(value: float, digits: int, text: str) -> None:
+    assert number(value, digits) == text
 
 
 def test_entries() -> None:
