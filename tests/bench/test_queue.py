@@ -21,7 +21,7 @@ from cldis.bench.record import read_record
 from cldis.bench.session import Session
 from cldis.bench.suites import SUITES
 from cldis.cli import main
-from support.bench_suite import NAMES, SMALL, quick_scores
+from support.bench_suite import NAMES, SMALL, folders, quick_scores
 from training.harness import environment
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -36,10 +36,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def start(out: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
-    folders = ["--results", str(out / "results"), "--runs", str(out / "runs")]
     paths = environment()["PYTHONPATH"]
     return subprocess.Popen(
-        [sys.executable, str(DRIVER), *folders, *arguments],
+        [sys.executable, str(DRIVER), *folders(out), *arguments],
         env=environment(PYTHONPATH=os.pathsep.join([TESTS, paths]), **more),
         stderr=subprocess.PIPE,
         text=True,
@@ -52,8 +51,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def bench(out: Path, *arguments: str) -> int:
-    folders = ["--results", str(out / "results"), "--runs", str(out / "runs")]
-    return main(["bench", SMALL.name, *folders, *arguments])
+    return main(["bench", SMALL.name, *folders(out), *arguments])
 
 
 def queue(out: Path, *only: str) -> Queue:
@@ -169,21 +167,19 @@ def test_a_cell_at_work_elsewhere_is_left_alone(tmp_path: Path) -> None:
 def test_a_damaged_result_is_reported_and_run_again(
     whole: Path, tmp_path: Path, harm: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = whole / "results" / "small" / f"{NAMES[1]}.json"
     path = tmp_path / "results" / "small" / f"{NAMES[1]}.json"
     path.parent.mkdir(parents=True)
-    text = source.read_text()
-    if harm == "cut":
-        path.write_text(text[: len(text) // 2])
-    elif harm == "digit":
-        score = json.loads(text)["curve"][0]["codes"]["z_disen"]["fast"]["mig"]["score"]
-        path.write_text(text.replace(f'"score": {score}', '"score": 0.999', 1))
-    elif harm == "empty":
-        path.write_text("")
-    elif harm == "binary":
-        path.write_bytes(b"\xff\xfe\x00")
-    else:
-        path.write_text((source.parent / f"{NAMES[3]}.json").read_text())
+    found = whole / "results" / "small"
+    text, other = ((found / f"{NAMES[i]}.json").read_bytes() for i in (1, 3))
+    mig = json.loads(text)["curve"][0]["codes"]["z_disen"]["fast"]["mig"]["score"]
+    harmed = {
+        "cut": text[: len(text) // 2],
+        "digit": text.replace(f'"score": {mig}'.encode(), b'"score": 0.999', 1),
+        "empty": b"",
+        "binary": b"\xff\xfe\x00",
+        "renamed": other,
+    }
+    path.write_bytes(harmed[harm])
     assert bench(tmp_path, "--list") == 0
     assert f"damaged  {NAMES[1]}  {path}" in capsys.readouterr().out
     assert bench(tmp_path, "--only", NAMES[1]) == 0

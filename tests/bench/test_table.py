@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -149,22 +148,19 @@ def test_the_columns_are_what_the_metrics_give() -> None:
         assert 0 <= column.of(found) <= 1
 
 
-@pytest.mark.parametrize(("draw", "height"), [(draw_curves, 500), (draw_ends, 150)])
+@pytest.mark.parametrize(("draw", "shares"), [(draw_curves, (1, 2)), (draw_ends, (1,))])
 def test_the_picture_shows_something(
-    results: Path, draw: Callable[..., bytes], height: int
+    results: Path, draw: Callable[..., bytes], shares: tuple[int, ...]
 ) -> None:
-    groups, _ = read_results(SMALL, results)
-    image = Image.open(io.BytesIO(draw(SMALL, groups))).convert("RGB")
-    assert image.width > 800 and image.height > height
+    """Curves, or the ends alone where a suite scores nothing else."""
+    suite = replace(SMALL, shares=tuple(Fraction(share, shares[-1]) for share in shares))
+    groups, _ = read_results(suite, results)
+    (path,) = write_plots(suite, groups, results)
+    assert path.read_bytes() == draw(suite, groups)
+    image = Image.open(path).convert("RGB")
+    assert image.width > 800 and image.height > (500 if draw is draw_curves else 150)
     colours = {colour for _, colour in image.getcolors(1 << 24) or []}
     assert {(0, 114, 178), (213, 94, 0)} <= colours
-
-
-def test_a_suite_that_scores_the_end_only_has_no_curves(results: Path) -> None:
-    groups, _ = read_results(SMALL, results)
-    once = replace(SMALL, shares=(Fraction(1),))
-    (path,) = write_plots(once, groups, results)
-    assert path.read_bytes() == draw_ends(once, groups) != draw_curves(once, groups)
 
 
 @pytest.mark.parametrize(
