@@ -41,7 +41,7 @@ LAYERS["explorer"] = ABOVE | {"navigation", "editing", "tracking", "pages"}
 LAYERS["bench"] = ABOVE | {"navigation", "editing", "tracking"}
 LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
-EVERYWHERE = {"io", "config", "images"}
+EVERYWHERE = {"arrays", "config", "images", "io"}
 # Nothing on the way to `cldis --help` may load these.
 HEAVY = (
     "torch",

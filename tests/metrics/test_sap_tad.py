@@ -16,7 +16,7 @@ from metrics.known import grid_factors, noise
 
 
 def test_sap_of_a_binary_factor_that_one_unit_holds() -> None:
-    """Its unit tells every row, the other one no more than chance: balanced classes, so one half."""
+    """Its unit tells every row, the other one no more than chance, which is one half."""
     factors = np.random.default_rng(0).integers(0, 2, (3000, 1))
     codes = np.concatenate([2 * factors - 1 + 0.1 * noise(3000, 1), noise(3000, 1, 5)], axis=1)
     found = sap(codes, factors)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from cldis.metrics.labelled import Floats, Integers, Labelled
+from cldis.arrays import Floats, Integers
+from cldis.metrics.labelled import Labelled
 
 BINS = 20  # of equal width: the protocol of disentanglement_lib
 NEIGHBOURS = 10  # of the nearest-neighbour estimate: the protocol of InfoMEC

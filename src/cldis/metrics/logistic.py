@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.labelled import Floats, Integers
+from cldis.arrays import Floats, Integers
 
 
 def fit(x: Floats, y: Integers, cost: float = 1.0, balanced: bool = False, steps: int = 100) -> Any:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.metrics.information import BINS
-from cldis.metrics.labelled import Floats, Integers, finite_codes, reduce_units
+from cldis.metrics.labelled import finite_codes, reduce_units
 
 
 def pairwise_mutual_information(

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.metrics.information import gaps
-from cldis.metrics.labelled import Floats, Integers, Labelled, labelled
+from cldis.metrics.labelled import Labelled, labelled
 
 COST = 0.01  # C of the support vector machine, as in disentanglement_lib
 TOLERANCE = 1e-6  # at scikit-learn's 1e-4 a few rows at the border still change sides
@@ -25,8 +26,8 @@ def sap(
     """How much better the best single unit predicts each factor than the second best does.
 
     The predictor is a linear support vector machine on one unit, one value against the rest, with
-    squared hinge loss, balanced classes and C = .01, as in disentanglement_lib; solved in the primal,
-    which has nothing random in it. As C is fixed, the score depends a little on the scale of the
+    squared hinge loss, balanced classes and C = .01, as in disentanglement_lib. It is solved in the
+    primal, where nothing is random. As C is fixed, the score depends a little on the scale of the
     codes.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.labelled import Floats, Integers
+from cldis.arrays import Floats, Integers
 
 if TYPE_CHECKING:
     from torch import Tensor

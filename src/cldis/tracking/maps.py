@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.io import read_json, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
@@ -29,27 +29,25 @@ from cldis.training.run_folder import RunFolder
 FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
 BAND = (10, 90)  # percent of the images that lie below the lower and the upper end of the band
 
-Array = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Maps:
     """Means over the tracked images; K directions, J shifts, H = W = resolution."""
 
     scores: dict[str, Any]  # as in scores.json
-    matrix: Array  # [d, K]: the directions that were measured
-    shifts: Array  # [J] standard deviations, rising, 0 among them
-    mean: Array  # [H, W, 3] grey levels 0..255: the mean of the real images
-    motion: Array  # [K, H, W] pixels: how far things move, mean over shifts but 0
-    appearance: Array  # [K, H, W] grey levels: how much looks change, mean over shifts but 0
-    curve: Array  # [K, J] grey levels: change against shift 0, both channels
-    curve_low: Array  # [K, J]: below it lie a tenth of the images
-    curve_high: Array  # [K, J]: above it lie a tenth of the images
-    by_motion: Array  # [K] grey levels above the noise floor: change that motion makes
-    by_appearance: Array  # [K] grey levels above the noise floor: change of looks
-    similarity: Array  # [K, K] in [0, 1]: do two directions change the same places the same way?
+    matrix: Floats  # [d, K]: the directions that were measured
+    shifts: Floats  # [J] standard deviations, rising, 0 among them
+    mean: Floats  # [H, W, 3] grey levels 0..255: the mean of the real images
+    motion: Floats  # [K, H, W] pixels: how far things move, mean over shifts but 0
+    appearance: Floats  # [K, H, W] grey levels: how much looks change, mean over shifts but 0
+    curve: Floats  # [K, J] grey levels: change against shift 0, both channels
+    curve_low: Floats  # [K, J]: below it lie a tenth of the images
+    curve_high: Floats  # [K, J]: above it lie a tenth of the images
+    by_motion: Floats  # [K] grey levels above the noise floor: change that motion makes
+    by_appearance: Floats  # [K] grey levels above the noise floor: change of looks
+    similarity: Floats  # [K, K] in [0, 1]: do two directions change the same places the same way?
 
-    def change(self, number: int) -> Array:
+    def change(self, number: int) -> Floats:
         """Where a direction changes pictures, [H, W] in [0, 1].
 
         The larger of motion and appearance, each divided by its largest value over all directions,

@@ -11,23 +11,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.metrics.tracking.field import CELLS, change_field, check_shifts
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Observation:
     """One image, K directions, J shifts."""
 
-    energy: Array  # [K, 2 * CELLS^2] grey levels: mean of `ChangeField.energy` over shifts but 0
-    slope: Array  # [K, 5 * CELLS^2] grey levels per unit of shift: least-squares slope of `signed`
+    energy: Floats  # [K, 2 * CELLS^2] grey levels: mean of `ChangeField.energy` over shifts but 0
+    slope: Floats  # [K, 5 * CELLS^2] grey levels per unit of shift: least-squares slope of `signed`
     curve: (
-        Array  # [K, J] grey levels: mean of `ChangeField.energy` over cells, summed over channels
+        Floats  # [K, J] grey levels: mean of `ChangeField.energy` over cells, summed over channels
     )
-    steps: Array  # [K, J - 1] grey levels: mean absolute difference of consecutive frames
-    motion: Array  # [K, H, W] pixels, mean over shifts but 0
-    appearance: Array  # [K, H, W] grey levels, mean over shifts but 0
+    steps: Floats  # [K, J - 1] grey levels: mean absolute difference of consecutive frames
+    motion: Floats  # [K, H, W] pixels, mean over shifts but 0
+    appearance: Floats  # [K, H, W] grey levels, mean over shifts but 0
 
 
 def observe(
@@ -52,7 +51,7 @@ def observe(
         raise ValueError("frames hold NaN or infinity; expected grey levels 0..255")
     moved = [j for j in range(len(shifts)) if j != centre]
     amounts = np.asarray(shifts, np.float64)
-    rows: dict[str, list[Array]] = {}
+    rows: dict[str, list[Floats]] = {}
     for traversal in frames:
         field = change_field(traversal, centre, estimator)
         energy = field.energy().astype(np.float64)

@@ -33,9 +33,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.metrics.tracking.tally import TINY, Tally
 
-Array = NDArray[np.float64]
 ACTIVE = 0.5  # grey levels above the floor, root mean square over cells
 SHARE = 0.03  # of the strongest direction
 ALIKE = 1.0  # grey levels: images that differ by less are one image
@@ -87,7 +87,7 @@ def check_images(count: int, spread: float) -> None:
         )
 
 
-def components(tally: Tally, active: NDArray[np.bool_]) -> dict[str, Array]:
+def components(tally: Tally, active: NDArray[np.bool_]) -> dict[str, Floats]:
     """Each component for every direction, [K]; of no meaning where a direction is inactive.
 
     `weight` is w, 0 for inactive directions; `similarity` is S [K, K].
@@ -115,14 +115,14 @@ def components(tally: Tally, active: NDArray[np.bool_]) -> dict[str, Array]:
     return found
 
 
-def similarity(tally: Tally) -> Array:
+def similarity(tally: Tally) -> Floats:
     """S [K, K] in [0, 1], see the module."""
     gram = tally.sums["energy_gram"]
     length = np.sqrt(np.diag(gram))
     return np.asarray(np.clip(gram / np.maximum(np.outer(length, length), TINY), 0, 1))
 
 
-def direction(tally: Tally, found: dict[str, Array], k: int, active: bool) -> dict[str, Any]:
+def direction(tally: Tally, found: dict[str, Floats], k: int, active: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "number": k,
         "active": active,
