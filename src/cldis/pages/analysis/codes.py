@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.config import Config
 from cldis.data.source import ImageSource, open_data
 from cldis.images import to_model
@@ -19,7 +20,6 @@ from cldis.pages.analysis.encode import CollectionCodes, batches
 from cldis.pages.analysis.probes import Split
 
 PIXEL_SIDE = 32  # raw pixels and PCA see pictures of at most this side
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

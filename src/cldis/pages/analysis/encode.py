@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from tqdm import tqdm
 
+from cldis.arrays import Floats
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
 from cldis.io import sync_directory, write_bytes
@@ -23,7 +23,6 @@ from cldis.training.run_folder import RunFolder
 
 ROWS = 1024  # images in a shard
 KEY = b"cldis.codes"
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
