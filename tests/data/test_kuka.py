@@ -133,7 +133,7 @@ def test_an_interrupted_render_leaves_nothing(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(kuka_render.Stage, "picture", stop)
+    monkeypatch.setattr(kuka_render.ArmScene, "picture", stop)
     with pytest.raises(KeyboardInterrupt):
         Kuka(32, tmp_path, steps=STEPS)
     assert not list(tmp_path.iterdir())
@@ -154,7 +154,7 @@ def test_wrong_resolution(resolution: object, tmp_path: Path) -> None:
 
 def test_wrong_indices_and_factors(kuka: Kuka) -> None:
     for wrong in ([len(kuka)], [-1], [0.5], [[1]]):
-        with pytest.raises(ValueError, match="kuka"):
+        with pytest.raises(ValueError, match="image number"):
             kuka.batch(np.array(wrong))
     with pytest.raises(ValueError, match="camera_height has no value 3; choose 0 to 2"):
         kuka.index(np.array([[0, 0, 0, 3, 0, 0, 0]]))

@@ -228,10 +228,10 @@ def test_wrong_resolution(resolution: object, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("indices", "message"),
     [
-        ([480_000], "no image 480000; choose 0 to 479999"),
-        ([3, -1], "no image -1"),
-        ([0.5], "integer indices"),
-        ([[1]], "integer indices"),
+        ([480_000], r"number 480000 is outside 0\.\.479999"),
+        ([3, -1], "number -1 is outside"),
+        ([0.5], "array of integers"),
+        ([[1]], "array of integers"),
     ],
 )
 def test_wrong_indices(rooms: Rooms, indices: list[object], message: str) -> None:

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cldis.cli import parser
 from cldis.config import keys
+from cldis.data import open_data
+from cldis.data.catalogue import CATALOGUE, DataSet
 from cldis.methods import METHODS
 from cldis.training.recipes import RECIPES
 
@@ -153,7 +156,10 @@ def test_the_examples_of_extending_run_as_they_stand(
     assert re.search(r"'score': 0\.\d+", capsys.readouterr().out)
     lines = (tmp_path / "runs" / "discs" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["sparsity"] > 0
-    images = module.Discs(32).batch([0, 5, 700])
+    (line,) = re.findall(r'`"discs": (DataSet\(.*?\))`', (DOCS / "extending.md").read_text("utf-8"))
+    monkeypatch.setitem(sys.modules, "cldis.data.discs", module)
+    monkeypatch.setitem(CATALOGUE, "discs", eval(line, {"DataSet": DataSet}))
+    images = open_data("discs", 32).batch(np.array([0, 5, 700]))
     assert images.shape == (3, 3, 32, 32) and images.std() > 1
     perfect = module.Discs(32).factors(range(len(module.Discs(32))))
     assert module.correlation_gap(perfect.astype(float), perfect)["score"] > 0.99

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.editing.drawing import held_out, vae_draw
 from cldis.io import write_json
 from cldis.metrics.tracking.field import check_shifts

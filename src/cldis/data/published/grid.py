@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cldis.data.cache import Decoded, Item, decoded_once
 from cldis.data.grid import FactorGrid
-from cldis.data.source import check_resolution
+from cldis.data.source import check_indices, check_resolution
 
 
 class PublishedGrid(FactorGrid):
@@ -37,7 +37,7 @@ class PublishedGrid(FactorGrid):
         Raises:
             ValueError: an index is outside 0..len-1 or no integer.
         """
-        return self.stored.images[self.rows(self.checked(indices))]
+        return self.stored.images[self.rows(check_indices(indices, len(self)))]
 
 
 def decode_arrays(

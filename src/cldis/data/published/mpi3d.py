@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,6 @@ class Mpi3d(PublishedGrid):
         factors = {"object_colour": colours, "object_shape": shapes, **OTHERS}
         count = int(np.prod(list(factors.values())))
         path = find(name, FILES[name][0].name)
-
         decoded = decode_arrays(
             identity(name, path),
             npz_pictures(name, path, "images", (count, *PICTURE)),
@@ -48,3 +48,8 @@ class Mpi3d(PublishedGrid):
             progress,
         )
         super().__init__(name, factors, resolution, decoded)
+
+
+Toy = partial(Mpi3d, "mpi3d_toy")
+Real = partial(Mpi3d, "mpi3d_real")
+RealComplex = partial(Mpi3d, "mpi3d_real_complex")

@@ -19,6 +19,7 @@ from cldis.data.grid import checked_side
 from cldis.data.rendered import rooms_render
 from cldis.data.rendered.array_cache import kept
 from cldis.data.rendered.colour_mixing import Mixed
+from cldis.data.source import check_indices
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -43,12 +44,15 @@ class Rooms(Mixed):
     Args:
         resolution: height and width in pixels: 32, 64 or 128.
         cache_dir: folder of the cache; without it $CLDIS_CACHE, else ~/.cache/cldis.
+        progress: show a bar while rendering.
 
     Raises:
         ValueError: the resolution is none of the above.
     """
 
-    def __init__(self, resolution: int, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self, resolution: int, cache_dir: Path | None = None, progress: bool = False
+    ) -> None:
         self.resolution = checked_side("rooms", resolution, RESOLUTIONS)
         super().__init__("rooms", FACTORS)
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
@@ -57,7 +61,7 @@ class Rooms(Mixed):
             folder / f"rooms-{resolution}-v{VERSION}.maps",
             shape,
             "<u2",
-            lambda: rooms_render.render_maps(self.resolution),
+            lambda: rooms_render.render_maps(self.resolution, progress),
         )
         self.maps = maps.reshape(*shape[:2], -1)
         header = f"{self.name} {VERSION} {self.resolution} ".encode()
@@ -73,7 +77,7 @@ class Rooms(Mixed):
         Raises:
             ValueError: an index is outside 0 … 479,999 or no integer.
         """
-        hues, geometry = np.divmod(self.checked(indices), rooms_render.GEOMETRIES)
+        hues, geometry = np.divmod(check_indices(indices, len(self)), rooms_render.GEOMETRIES)
         colours = np.empty((len(geometry), 3, len(rooms_render.MAPS)), np.float32)
         colours[:, :, 0] = HUES[hues // 100]
         colours[:, :, 1] = HUES[hues // 10 % 10]

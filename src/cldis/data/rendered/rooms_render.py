@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
 from cldis.arrays import Floats
 
@@ -55,11 +56,12 @@ SOLIDS = {
 }
 
 
-def render_maps(resolution: int) -> NDArray[np.uint16]:
+def render_maps(resolution: int, progress: bool = False) -> NDArray[np.uint16]:
     """Render every geometry.
 
     Args:
         resolution: height and width in pixels, at least 1.
+        progress: show a bar.
 
     Returns:
         uint16 [480, 4, resolution, resolution]; geometry index is
@@ -67,7 +69,8 @@ def render_maps(resolution: int) -> NDArray[np.uint16]:
     """
     assert resolution >= 1
     maps = np.empty((GEOMETRIES, len(MAPS), resolution, resolution), np.uint16)
-    for turn, yaw in enumerate(YAWS):
+    yaws = tqdm(YAWS, desc="rendering rooms", unit="yaw", disable=not progress)
+    for turn, yaw in enumerate(yaws):
         scene = Scene(resolution, np.deg2rad(yaw))
         for size, scale in enumerate(SCALES):
             for form, shape in enumerate(SHAPES):

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from cldis.arrays import Floats
 from cldis.config import Config
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.methods.controls import PCA, RandomEncoder
 from cldis.model import Model, load

@@ -8,7 +8,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.editing.drawing import STEPS, Start, held_out, start
 from cldis.images import to_model
 from cldis.io import write_json, write_text
