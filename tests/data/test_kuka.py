@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cldis.data.rendered import kuka_render
-from cldis.data.rendered.colour_mixing import Mixed
+from cldis.data.rendered.colour_mixing import ColourMixing
 from cldis.data.rendered.kuka import ARM_COLOUR, BACKGROUND_COLOURS, OBJECT_COLOURS, Kuka
 
 STEPS = 2
@@ -38,7 +38,7 @@ def image(kuka: Kuka, factors: tuple[int, ...]) -> np.ndarray:
 
 def test_shape_of_the_grid(kuka: Kuka) -> None:
     assert len(kuka) == np.prod(SIZES) and kuka.factor_sizes == SIZES
-    assert len(kuka.factor_names) == 7 and isinstance(kuka, Mixed)
+    assert len(kuka.factor_names) == 7 and isinstance(kuka, ColourMixing)
     images = kuka.batch(np.array([0, len(kuka) - 1]))
     assert images.shape == (2, 3, 32, 32) and images.dtype == np.uint8
     assert kuka.batch(np.array([], np.int64)).shape == (0, 3, 32, 32)

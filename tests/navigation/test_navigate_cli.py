@@ -17,7 +17,7 @@ from cldis.navigation import navigate
 from cldis.navigation.directions import Directions
 from cldis.navigation.navigate import scene_of
 from cldis.navigation.store import load_directions, read_about, save_directions
-from cldis.navigation.train import Navigator, Recipe
+from cldis.navigation.train import NavigationConfig, Navigator
 from cldis.training import trainer as engine
 from cldis.training.recipes import recipe_config
 from cldis.training.run_folder import RunFolder
@@ -128,8 +128,8 @@ def test_interrupted_and_resumed(
 
 def test_default_is_a_direction_per_unit(closed: Path) -> None:
     model = cldis.load(closed)
-    recipe = navigate.recipe_for(model, None, "identity", None)
-    assert recipe.directions == 4 and recipe.images == Recipe(4).images
+    config = navigate.config_for(model, None, "identity", None)
+    assert config.directions == 4 and config.images == NavigationConfig(4).images
     scene = scene_of(RunFolder.open(closed), model, 2)
     assert scene.codes.shape == (38, 4) and scene.held_out.shape == (2, 4)
 

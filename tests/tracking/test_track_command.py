@@ -20,7 +20,7 @@ from cldis.data import open_data
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import save_directions
 from cldis.tracking.select import select_runs
-from cldis.tracking.track import STEPS, track, track_run
+from cldis.tracking.track import STEPS, track
 from cli.photos import write_photos
 
 SMALL = ["--recipe", "tiny", "--resolution", "16", "--images", "192"]
@@ -78,9 +78,9 @@ def test_track_writes_scores_and_pictures(copy: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_same_twice(run: Path, photos: Path) -> None:
-    first, second = (track_run(run, images=3, shifts=(-1.0, 0.0, 1.0)) for _ in range(2))
+    first, second = (track(run, images=3, shifts=(-1.0, 0.0, 1.0)).scores for _ in range(2))
     assert first == second
-    other = track_run(run, images=3, shifts=(-1.0, 0.0, 1.0), seed=1)
+    other = track(run, images=3, shifts=(-1.0, 0.0, 1.0), seed=1).scores
     assert other["noise_floor"] != first["noise_floor"]
 
 

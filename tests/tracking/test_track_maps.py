@@ -46,13 +46,13 @@ def test_maps_are_what_was_measured(tracking: Tracking, tmp_path: Path) -> None:
     save_maps(maps_of(tracking), tmp_path / FOLDER)
     found = load_maps(tmp_path)
     assert found is not None and found.scores == tracking.scores
-    tally = tracking.tally
+    sums = tracking.sums
     np.testing.assert_allclose(found.shifts, SHIFTS)
-    np.testing.assert_allclose(found.motion, tally.mean("motion"), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.appearance, tally.mean("appearance"), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.mean, tally.mean("image"), rtol=1e-5)
+    np.testing.assert_allclose(found.motion, sums.mean("motion"), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.appearance, sums.mean("appearance"), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.mean, sums.mean("image"), rtol=1e-5)
     np.testing.assert_allclose(found.curve, tracking.curves.mean(axis=0), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.similarity, similarity(tally), atol=1e-6)
+    np.testing.assert_allclose(found.similarity, similarity(sums), atol=1e-6)
     assert (found.curve_low <= found.curve_high).all() and found.appearance.max() > 0.5
     for row in found.scores["directions"]:
         k = row["number"]

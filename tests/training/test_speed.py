@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.data.rendered.colour_mixing import DeviceMixer, Mixed
+from cldis.data.rendered.colour_mixing import ColourMixing, DeviceMixer
 from cldis.data.rendered.rooms import Rooms
 from cldis.images import to_model
 from cldis.methods import build
@@ -43,7 +43,7 @@ def test_a_processor_takes_the_images_of_the_source(monkeypatch: pytest.MonkeyPa
 
 
 def test_only_sources_with_maps_are_mixed() -> None:
-    assert isinstance(Rooms(32), Mixed) and not isinstance(TwoFactors(), Mixed)
+    assert isinstance(Rooms(32), ColourMixing) and not isinstance(TwoFactors(), ColourMixing)
 
 
 def test_compiled_networks_keep_the_names_of_their_weights() -> None:

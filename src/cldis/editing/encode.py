@@ -20,7 +20,7 @@ ROWS = 1024
 COLUMNS = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
 
 
-def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool = False) -> int:
+def encode_collection(model: Model, source: ImageSource, path: Path, progress: bool = True) -> int:
     """One row per image: `path`, `z_sem_mean`, `z_sem_scale`, `z_disen_mean`, `z_disen_scale`.
 
     Codes are fixed-size lists of d floats; null where the arm lacks the branch. Streams in bounded
@@ -32,7 +32,7 @@ def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool
     try:
         with (
             pq.ParquetWriter(temporary, schema) as writer,
-            tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar,
+            tqdm(total=len(source), unit="img", desc="encode", disable=not progress) as bar,
         ):
             for start in range(0, len(source), ROWS):
                 indices = np.arange(start, min(start + ROWS, len(source)))

@@ -24,6 +24,7 @@ from cldis.io import read_json, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
+from cldis.tracking.result import Tracking
 from cldis.training.run_folder import RunFolder
 
 FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
@@ -39,12 +40,12 @@ class Maps:
     shifts: Floats  # [J] standard deviations, rising, 0 among them
     mean: Floats  # [H, W, 3] grey levels 0..255: the mean of the real images
     motion: Floats  # [K, H, W] pixels: how far things move, mean over shifts but 0
-    appearance: Floats  # [K, H, W] grey levels: how much looks change, mean over shifts but 0
+    appearance: Floats  # [K, H, W] grey levels of what motion leaves, mean over shifts but 0
     curve: Floats  # [K, J] grey levels: change against shift 0, both channels
     curve_low: Floats  # [K, J]: below it lie a tenth of the images
     curve_high: Floats  # [K, J]: above it lie a tenth of the images
     by_motion: Floats  # [K] grey levels above the noise floor: change that motion makes
-    by_appearance: Floats  # [K] grey levels above the noise floor: change of looks
+    by_appearance: Floats  # [K] grey levels above the noise floor: change of appearance
     similarity: Floats  # [K, K] in [0, 1]: do two directions change the same places the same way?
 
     def change(self, number: int) -> Floats:
@@ -69,23 +70,23 @@ class Maps:
         return matrix.shape == self.matrix.shape and bool(np.allclose(matrix, self.matrix))
 
 
-def maps_of(tracking: Any) -> Maps:
-    """Of a `cldis.tracking.track.Tracking` whose scores are complete."""
-    tally = tracking.tally
+def maps_of(tracking: Tracking) -> Maps:
+    """The arrays of a tracking whose scores are complete."""
+    sums = tracking.sums
     low, high = np.percentile(tracking.curves, BAND, axis=0)
-    moving, everything = (tally.mean(name) / CELLS**2 for name in ("moving", "all"))
+    moving, everything = (sums.mean(name) / CELLS**2 for name in ("moving", "all"))
     arrays = {
         "matrix": tracking.directions.matrix.numpy(),
         "shifts": tracking.scores["settings"]["shifts"],
-        "mean": tally.mean("image"),
-        "motion": tally.mean("motion"),
-        "appearance": tally.mean("appearance"),
-        "curve": tally.mean("curve"),
+        "mean": sums.mean("image"),
+        "motion": sums.mean("motion"),
+        "appearance": sums.mean("appearance"),
+        "curve": sums.mean("curve"),
         "curve_low": low,
         "curve_high": high,
         "by_motion": moving,
         "by_appearance": np.maximum(everything - moving, 0),
-        "similarity": similarity(tally),
+        "similarity": similarity(sums),
     }
     tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()}
     return Maps(tracking.scores, **tensors)
@@ -148,7 +149,7 @@ def tracked(run: RunFolder, directions: Directions) -> Tracked:
         return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
     if not file.is_file():
         return Tracked()
-    found: Any = read_json(file)
-    same = isinstance(found, dict) and found.get("origin") == directions.origin
-    same = same and len(found.get("directions", ())) == directions.count
-    return Tracked(found) if same else Tracked(other=True)
+    scores: Any = read_json(file)
+    same = isinstance(scores, dict) and scores.get("origin") == directions.origin
+    same = same and len(scores.get("directions", ())) == directions.count
+    return Tracked(scores) if same else Tracked(other=True)

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from cldis.data.cache import default_cache_dir
 from cldis.data.catalogue import install_command
 from cldis.data.grid import FactorGrid, checked_side
-from cldis.data.rendered.array_cache import kept
+from cldis.data.rendered.array_cache import cached_array
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -68,7 +68,7 @@ class Robots(FactorGrid):
         self.resolution = checked_side("robots", resolution, RESOLUTIONS)
         super().__init__("robots", {"colour": len(COLOURS), **dict.fromkeys(LAYERS, VARIANTS)})
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
-        layers = kept(
+        layers = cached_array(
             folder / f"robots-{resolution}-v{VERSION}.layers",
             (len(COLOURS), len(LAYERS), VARIANTS, 4, resolution, resolution),
             "|u1",

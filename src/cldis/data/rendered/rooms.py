@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from cldis.data.cache import default_cache_dir
 from cldis.data.grid import checked_side
 from cldis.data.rendered import rooms_render
-from cldis.data.rendered.array_cache import kept
-from cldis.data.rendered.colour_mixing import Mixed
+from cldis.data.rendered.array_cache import cached_array
+from cldis.data.rendered.colour_mixing import ColourMixing
 from cldis.data.source import check_indices
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
@@ -35,7 +35,7 @@ HUES = np.array([colorsys.hsv_to_rgb(step / 10, 1.0, 1.0) for step in range(10)]
 LIGHT_COLOUR = np.array([0.90, 0.95, 1.0], np.float32)  # of the sky and of highlights
 
 
-class Rooms(Mixed):
+class Rooms(ColourMixing):
     """All 480,000 images of the grid, addressed by index (mixed radix, last factor fastest).
 
     The first use at a resolution renders the maps (seconds) and keeps them in the cache folder;
@@ -57,7 +57,7 @@ class Rooms(Mixed):
         super().__init__("rooms", FACTORS)
         folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
         shape = (rooms_render.GEOMETRIES, len(rooms_render.MAPS), resolution, resolution)
-        maps = kept(
+        maps = cached_array(
             folder / f"rooms-{resolution}-v{VERSION}.maps",
             shape,
             "<u2",

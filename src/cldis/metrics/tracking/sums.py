@@ -6,25 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldis.arrays import Floats
+from cldis.metrics.tracking.changes import ImageChanges
 from cldis.metrics.tracking.field import CELLS
-from cldis.metrics.tracking.observation import Observation
 
 COARSE = 4  # cells of a side on which images are compared: the same thing lies elsewhere in each
 TINY = 1e-9
 
 
-class Tally:
-    """Sums over images of what `observe` measured, above a noise floor."""
+class TrackingSums:
+    """Sums over images of what `image_changes` measured, above a noise floor."""
 
     def __init__(self, floor: Floats) -> None:
         """`floor` [2 * CELLS^2] in grey levels, from `Floor.level`."""
         assert floor.shape == (2 * CELLS**2,)
         self.floor = floor
         self.images = 0
-        self.sums: dict[str, Floats] = {}
+        self.total: dict[str, Floats] = {}
 
     def add(
-        self, seen: Observation, image: NDArray[np.float32], again: NDArray[np.float32]
+        self, seen: ImageChanges, image: NDArray[np.float32], again: NDArray[np.float32]
     ) -> None:
         """One image more.
 
@@ -58,11 +58,11 @@ class Tally:
             "edges_error": (edges(image) - edges(again)) ** 2,
         }
         for name, value in parts.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.total[name] = self.total[name] + value if name in self.total else value
         self.images += 1
 
     def mean(self, name: str) -> Floats:
-        return self.sums[name] / self.images
+        return self.total[name] / self.images
 
     def spread(self) -> float:
         """Standard deviation over images of a pixel, root mean square over pixels, grey levels."""
@@ -115,7 +115,7 @@ def monotonicity(curve: Floats) -> Floats:
     Kendall's tau between |shift| and the change, shift 0 included, on either side of 0 (where the
     curve is 0), mean of both sides: +1 always more, 0 no trend or no change at all.
     """
-    found = np.zeros(len(curve))
+    trends = np.zeros(len(curve))
     for row, values in enumerate(curve):
         centre = int(np.argmin(values))
         sides = [values[centre:], values[centre::-1]]
@@ -123,8 +123,8 @@ def monotonicity(curve: Floats) -> Floats:
         for side in sides:
             i, j = np.triu_indices(len(side), 1)
             taus.append(float(np.sign(side[j] - side[i]).mean()) if len(i) else 0.0)
-        found[row] = float(np.mean(taus))
-    return found
+        trends[row] = float(np.mean(taus))
+    return trends
 
 
 def smoothness(steps: Floats) -> Floats:

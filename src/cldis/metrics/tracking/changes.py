@@ -16,7 +16,7 @@ from cldis.metrics.tracking.field import CELLS, change_field, check_shifts
 
 
 @dataclass(frozen=True)
-class Observation:
+class ImageChanges:
     """One image, K directions, J shifts."""
 
     energy: Floats  # [K, 2 * CELLS^2] grey levels: mean of `ChangeField.energy` over shifts but 0
@@ -29,9 +29,9 @@ class Observation:
     appearance: Floats  # [K, H, W] grey levels, mean over shifts but 0
 
 
-def observe(
+def image_changes(
     frames: NDArray[np.float32], shifts: Sequence[float], estimator: str = "farneback"
-) -> Observation:
+) -> ImageChanges:
     """Measure the traversals of one image.
 
     Args:
@@ -56,7 +56,7 @@ def observe(
         field = change_field(traversal, centre, estimator)
         energy = field.energy().astype(np.float64)
         slope = amounts @ field.signed().astype(np.float64) / (amounts @ amounts)
-        found = {
+        measures = {
             "energy": energy[moved].mean(axis=0),
             "slope": slope,
             "curve": energy.sum(axis=1) / CELLS**2,
@@ -64,6 +64,6 @@ def observe(
             "motion": field.pixels()[moved].mean(axis=0).astype(np.float64),
             "appearance": field.levels()[moved].mean(axis=0).astype(np.float64),
         }
-        for name, value in found.items():
+        for name, value in measures.items():
             rows.setdefault(name, []).append(value)
-    return Observation(**{name: np.stack(values) for name, values in rows.items()})
+    return ImageChanges(**{name: np.stack(values) for name, values in rows.items()})
