@@ -140,8 +140,8 @@ class PoolBatches(Batches):
         count = self.count[j]
         value = self.data.factors[rows, j]
         start = np.cumsum(count) - count
-        found: Integers = self.order[j][start[value] + self.rng.integers(0, count[value])]
-        return found
+        partners: Integers = self.order[j][start[value] + self.rng.integers(0, count[value])]
+        return partners
 
 
 def chunks(groups: int, size: int) -> Iterator[int]:

@@ -115,10 +115,10 @@ def _votes(
     variances: Floats,
 ) -> Integers:
     """How often each active unit varied least while each factor was held, [k, units]."""
-    found = np.zeros((source.k, len(active)), np.int64)
+    counts = np.zeros((source.k, len(active)), np.int64)
     for groups in chunks(votes, batch):
         factor = rng.integers(0, source.k, groups)
         codes = source.held(factor, batch)[..., active]
         least = np.argmin(codes.var(axis=1, ddof=1) / variances, axis=1)
-        np.add.at(found, (factor, least), 1)
-    return found
+        np.add.at(counts, (factor, least), 1)
+    return counts

@@ -30,9 +30,9 @@ def cached_array(
 
     A folder that cannot be written is a warning, not an error.
     """
-    found = read_array(path, shape, dtype)
-    if found is not None:
-        return found
+    stored = read_array(path, shape, dtype)
+    if stored is not None:
+        return stored
     values = compute()
     write_array(path, values, dtype)
     return values
