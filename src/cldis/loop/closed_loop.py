@@ -1,4 +1,4 @@
-"""The closed loop of CL-Dis, as one step over both branches (DESIGN, section 2).
+"""The closed loop of CL-Dis, as one step over both branches (docs/method.md, section 5).
 
 theta_diff <- L_diff + lambda_dt * L_dt          L_dt = KL(q_phi(z|x) || q_sem(z|x)), q_phi fixed
 phi_vae    <- -E log p_theta(x|z) + beta * |KL(q_phi(z|x) || N(0, I)) - C|,    C fixed
