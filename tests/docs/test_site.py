@@ -10,7 +10,6 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from cldis.data import open_data
 from cldis.data.catalogue import CATALOGUE, DataSet
 from cldis.methods import METHODS
 from cldis.training.recipes import RECIPES
+from support.html_page import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -40,29 +40,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class Requests(HTMLParser):
-    """What a browser fetches by itself to show a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "link" and given.get("rel") in ("canonical", "next", "prev"):
-            return
-        fetched = given.get("src") or (given.get("href") if tag == "link" else None)
-        self.found += [fetched] if fetched else []
-
-
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > len(PAGES) / 2
     for page in pages:
-        requests = Requests()
-        requests.feed(page.read_text("utf-8"))
-        assert requests.found, page
-        assert [url for url in requests.found if re.match(r"(https?:)?//", url)] == [], page
+        fetched = Page(page.read_text("utf-8")).fetched
+        assert fetched, page
+        assert [url for url in fetched if re.match(r"(https?:)?//", url)] == [], page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(https?:)?//|@import", sheet.read_text("utf-8")), sheet
 

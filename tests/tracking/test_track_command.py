@@ -21,30 +21,21 @@ from cldis.navigation.directions import Directions
 from cldis.navigation.store import save_directions
 from cldis.tracking.select import select_runs
 from cldis.tracking.track import STEPS, track
-from cli.photos import write_photos
-
-SMALL = ["--recipe", "tiny", "--resolution", "16", "--images", "192"]
-SMALL += ["--set", "model.units=4", "--set", "training.ema=64"]
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder / "discs", 80)
-    return folder
+from support.photos import write_photos
+from support.small import TRAIN
 
 
 @pytest.fixture(scope="module")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "discs"
-    assert main(["train", str(photos), "--out", str(out), *SMALL]) == 0
+    assert main(["train", str(photos), "--out", str(out), *TRAIN]) == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def vae_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "vae"
-    assert main(["train", str(photos), "--out", str(out), *SMALL, "--set", "loop.arm=vae"]) == 0
+    assert main(["train", str(photos), "--out", str(out), *TRAIN, "--set", "loop.arm=vae"]) == 0
     return out
 
 

@@ -19,16 +19,13 @@ from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
 from cldis.tracking.maps import FOLDER, MAPS, load_maps, maps_of, save_maps
 from cldis.tracking.track import SHIFTS, Tracking, track
-from cli.photos import write_photos
+from support.small import TRAIN
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder / "discs", 60)
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "vae"
-    small = ["--recipe", "tiny", "--resolution", "16", "--images", "64", "--set", "loop.arm=vae"]
-    assert main(["train", str(folder), "--out", str(out), *small, "--set", "model.units=4"]) == 0
+    assert main(["train", str(photos), "--out", str(out), *TRAIN, "--set", "loop.arm=vae"]) == 0
     return out
 
 
