@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldis.data.catalogue import install_command
-from cldis.data.published.grid import PublishedGrid, decode_arrays
-from cldis.data.published.protocol import SHAPES3D, damaged, find, identity
+from cldis.data.published.grid import PublishedGrid
+from cldis.data.published.protocol import SHAPES3D, damaged, find
 
 FACTORS = {
     "floor_hue": 10,
@@ -38,10 +38,8 @@ class Shapes3d(PublishedGrid):
         """
         path = find("shapes3d", SHAPES3D.name)
         count = int(np.prod(list(FACTORS.values())))
-        decoded = decode_arrays(
-            identity("shapes3d", path), _images(path, count), count, resolution, cache_dir, progress
-        )
-        super().__init__("shapes3d", FACTORS, resolution, decoded)
+        pictures = _images(path, count)
+        super().__init__("shapes3d", FACTORS, [path], pictures, resolution, cache_dir, progress)
 
 
 def _images(path: Path, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
