@@ -21,17 +21,12 @@ def add(commands: Commands) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="default: 127.0.0.1, this machine only; any other needs a password",
-    )
-    explore.add_argument(
-        "--password-file",
-        metavar="FILE",
-        help="holds the password; else $CLDIS_EXPLORE_PASSWORD",
+        help="default: 127.0.0.1, this machine only",
     )
 
 
 def _explore(options: argparse.Namespace) -> int:
     from cldis.explorer.server import explore
 
-    explore(options.run, options.host, options.port, options.password_file)
+    explore(options.run, options.host, options.port)
     return 0

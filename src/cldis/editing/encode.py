@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from cldis.data.source import ImageSource
 from cldis.images import to_model
+from cldis.io import writing
 from cldis.model import Model
 
 ROWS = 1024
@@ -27,20 +27,15 @@ def encode_collection(model: Model, source: ImageSource, path: Path, progress: b
     memory and appears whole or not at all. Returns the number of rows.
     """
     schema = schema_of(model.units)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with (
-            pq.ParquetWriter(temporary, schema) as writer,
-            tqdm(total=len(source), unit="img", desc="encode", disable=not progress) as bar,
-        ):
-            for start in range(0, len(source), ROWS):
-                indices = np.arange(start, min(start + ROWS, len(source)))
-                writer.write_table(rows_of(model, source, indices))
-                bar.update(len(indices))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with (
+        writing(path) as file,
+        pq.ParquetWriter(file, schema) as writer,
+        tqdm(total=len(source), unit="img", desc="encode", disable=not progress) as bar,
+    ):
+        for start in range(0, len(source), ROWS):
+            indices = np.arange(start, min(start + ROWS, len(source)))
+            writer.write_table(rows_of(model, source, indices))
+            bar.update(len(indices))
     return len(source)
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,9 +89,9 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
         for name, tensor in model.loop.state_dict().items()
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    made = folder.with_name(f".{secrets.token_hex(8)}.tmp")
+    made.mkdir()
     try:
-        made.chmod(0o755)
         write_bytes(made / WEIGHTS, save(weights, metadata={"format": "pt"}))
         write_json(made / CONFIG, record)
         if directions is not None:

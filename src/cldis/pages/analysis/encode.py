@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from cldis.arrays import Floats
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
-from cldis.io import sync_directory, write_bytes
+from cldis.io import write_bytes, writing
 from cldis.model import Model
 from cldis.training.run_folder import RunFolder
 
@@ -160,14 +159,6 @@ def _whole(shard: Path, rows: int) -> bool:
 def _join(shards: list[Path], path: Path, units: int, key: str) -> None:
     """One file of all shards, a shard in memory at a time; it appears whole or not at all."""
     schema = schema_of(units).with_metadata({KEY: key.encode()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with pq.ParquetWriter(temporary, schema) as writer:
-            for shard in shards:
-                writer.write_table(pq.read_table(shard).cast(schema))
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for shard in shards:
+            writer.write_table(pq.read_table(shard).cast(schema))

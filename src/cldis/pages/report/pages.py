@@ -104,7 +104,7 @@ def sample(run: RunFolder) -> dict[str, Any] | None:
         rows.append("z_sem decoded from a random x_T")
     if run.config.loop.arm != "diffae":
         rows.append("the VAE's picture")
-    with Image.open(found[-1]) as image:
+    with Image.open(found[-1], formats=("PNG",)) as image:
         width, height = image.size
     return {
         "uri": uri("image/png", data),
