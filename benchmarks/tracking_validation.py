@@ -42,10 +42,10 @@ from cldis.metrics import (
     variation_predictability,
 )
 from cldis.metrics.suite import SETTINGS
+from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.floor import Floor
-from cldis.metrics.tracking.observation import observe
 from cldis.metrics.tracking.score import score
-from cldis.metrics.tracking.tally import Tally
+from cldis.metrics.tracking.sums import TrackingSums
 
 SCORED = RESULTS / "tracking_validation"
 DEFINITION = "c9a9d967bec1"  # name another when content tracking gives other numbers
@@ -91,11 +91,11 @@ def content_tracking(run: Run, variant: str, settings: dict[str, Any]) -> Parts:
     floor = Floor()
     for pictures in same:
         floor.add(pictures)
-    tally = Tally(floor.level())
+    sums = TrackingSums(floor.level())
     real = run.source.batch(run.indices[:IMAGES]).transpose(0, 2, 3, 1).astype(np.float32)
     for traversal, image, drawn in zip(frames, real, same, strict=True):
-        tally.add(observe(traversal.astype(np.float32), SHIFTS), image, drawn[-1])
-    found = score(tally)
+        sums.add(image_changes(traversal.astype(np.float32), SHIFTS), image, drawn[-1])
+    found = score(sums)
     rows = found.pop("directions")
     parts = {name: float(part) for name, part in found.items()}
     return {**parts, "activity": float(np.mean([row["activity"] for row in rows]))}

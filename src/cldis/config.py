@@ -25,7 +25,7 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """Sizes of the networks. `units` is d of both latents (DESIGN: equal dimensions)."""
+    """Sizes of the networks. `units` is d, the same for both latents."""
 
     resolution: int = Field(64, ge=8, le=1024, description="image side in pixels")
     units: int = Field(16, ge=1, le=4096)

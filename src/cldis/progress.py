@@ -79,7 +79,7 @@ class PlainLines:
         self.shown = self.n
         rate = (self.n - self.first) / max(self.last - self.began, 1e-9)
         whole = f" of {self.total:,.0f}" if self.total else ""
-        parts = [f"{self.what}: {self.n:,.0f}{whole} {self.unit}", f"{rate:.3g} {self.unit}/s"]
+        parts = [f"{self.what}: {self.n:,.0f}{whole} {self.unit}", f"{short(rate)} {self.unit}/s"]
         if self.total and rate > 0 and self.n < self.total:
             parts.append(f"{duration((self.total - self.n) / rate)} left")
         self.write(", ".join([*parts, *([self.words] if self.words else [])]))
@@ -89,6 +89,10 @@ class PlainLines:
 
     def __exit__(self, *reason: object) -> None:
         self.close()
+
+
+def short(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def duration(seconds: float) -> str:

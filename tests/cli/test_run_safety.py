@@ -18,8 +18,9 @@ from cldis.cli import main
 from cldis.data import open_data
 from cldis.progress import PlainLines, duration
 from cldis.training.lock import run_lock
-from cli.photos import write_photos
-from cli.test_cli import SMALL, fails
+from support.command import fails
+from support.photos import write_photos
+from support.small import TRAIN
 
 COMMAND = [sys.executable, "-m", "cldis"]
 
@@ -31,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photos(folder / "photos", 40)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder / "photos")
-        assert main(["train", ".", "--out", "runs/one", *SMALL, "--images", "192"]) == 0
+        assert main(["train", ".", "--out", "runs/one", *TRAIN, "--images", "192"]) == 0
     return folder
 
 
@@ -120,7 +121,7 @@ def test_a_new_run_is_not_mixed_with_another(tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", 12)
     out = tmp_path / "run"
     with run_lock(out):
-        command = ["train", str(tmp_path / "photos"), "--out", str(out), *SMALL]
+        command = ["train", str(tmp_path / "photos"), "--out", str(out), *TRAIN]
         assert main([*command, "--images", "96"]) == 2
     assert [path.name for path in out.iterdir()] == [".lock"]
 
@@ -223,7 +224,7 @@ def test_results_inside_an_image_folder_are_no_images(home: Path) -> None:
 def test_a_closed_terminal_saves_the_training_and_its_log_is_plain(tmp_path: Path) -> None:
     write_photos(tmp_path / "photos", 40)
     out = tmp_path / "run"
-    settings = [*SMALL, "--images", "640000", "--set", "training.log_every=64"]
+    settings = [*TRAIN, "--images", "640000", "--set", "training.log_every=64"]
     command = [*COMMAND, "train", str(tmp_path / "photos"), "--out", str(out), *settings]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with (tmp_path / "log.txt").open("w") as log:

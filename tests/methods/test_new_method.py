@@ -16,7 +16,7 @@ from cldis.hub.card import method as method_on_card
 from cldis.io import read_json
 from cldis.methods import ALONE, METHODS, VAE, Method
 from cldis.training.run_folder import RunFolder
-from cli.photos import write_photos
+from support.photos import write_photos
 
 FILE = '''
 """A VAE with an L1 price on its code."""

@@ -27,8 +27,8 @@ from cldis.pages import figures
 from cldis.pages import page as pages
 from cldis.pages.report import measure, plots, sentences, write_report
 from cldis.training.run_folder import RunFolder
-from pages.html_page import check
 from pages.runs import METHODS, copy
+from support.html_page import check_report
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -38,7 +38,7 @@ def test_every_method_has_a_whole_report(trained: dict[str, RunFolder], method: 
         run, open_data(run.about["data"]["source"], run.config.model.resolution), probe_images=60
     )
     assert path == run.path / "report.html"
-    page, numbers = check(path)
+    page, numbers = check_report(path)
 
     expected = {"closed": {"inverted", "random", "vae"}, "vae": {"vae"}}
     expected |= {"open": expected["closed"], "diffusion": {"inverted", "random"}}
@@ -80,8 +80,9 @@ def test_the_same_run_gives_the_same_report(trained: dict[str, RunFolder], tmp_p
 
 def test_data_that_is_gone(trained: dict[str, RunFolder], tmp_path: Path) -> None:
     run = copy(trained["closed"], tmp_path / "run")
-    about = {**run.about, "data": {**run.about["data"], "source": str(tmp_path / "gone")}}
-    page, numbers = check(write_report(dataclasses.replace(run, about=about)))
+    place = {"source": str(tmp_path / "gone"), "relative": "gone"}
+    about = {**run.about, "data": {**run.about["data"], **place}}
+    page, numbers = check_report(write_report(dataclasses.replace(run, about=about)))
     assert "not there any more" in page.words and "made-up codes" in page.words
     assert "gone" in numbers["data_missing"]
     assert "reconstruction" not in numbers and len(numbers["units"]) == 4
@@ -91,7 +92,9 @@ def test_data_that_is_gone(trained: dict[str, RunFolder], tmp_path: Path) -> Non
 def test_other_data_is_said_to_be_other(trained: dict[str, RunFolder], tmp_path: Path) -> None:
     run = copy(trained["vae"], tmp_path / "run")
     about = {**run.about, "data": {**run.about["data"], "fingerprint": "0" * 64}}
-    page, numbers = check(write_report(dataclasses.replace(run, about=about), probe_images=60))
+    page, numbers = check_report(
+        write_report(dataclasses.replace(run, about=about), open_data("rooms", 32), probe_images=60)
+    )
     assert numbers["data_differs"] and "fingerprint differs" in page.words
 
 
@@ -100,7 +103,7 @@ def test_a_run_without_anything_yet(trained: dict[str, RunFolder], tmp_path: Pat
     for name in ("checkpoints", "samples"):
         shutil.rmtree(run.path / name)
     run.metrics.unlink()
-    page, numbers = check(write_report(run))
+    page, numbers = check_report(write_report(run))
     assert page.images == [] and "directions" not in numbers and numbers["images_seen"] == 0
     assert "Nothing can be said yet" in page.words and "no checkpoint" in page.words
 
@@ -112,13 +115,15 @@ def test_health_is_measured_when_training_has_not(
     shutil.rmtree(run.samples)
     lines = [line for line in run.metrics.read_text().splitlines() if '"health"' not in line]
     run.metrics.write_text("\n".join(lines) + '\n{"kind": "train", "ima')  # cut off by a crash
-    page, numbers = check(write_report(run, probe_images=60))
+    page, numbers = check_report(write_report(run, probe_images=60))
     assert "gap" in numbers["health"] and "for this report" in page.words
     assert "None yet" in page.words
 
 
 def test_too_few_images_for_a_probe(trained: dict[str, RunFolder], tmp_path: Path) -> None:
-    page, numbers = check(write_report(copy(trained["vae"], tmp_path / "run"), probe_images=5))
+    page, numbers = check_report(
+        write_report(copy(trained["vae"], tmp_path / "run"), probe_images=5)
+    )
     assert "factors" not in numbers and "n >= 10" in page.words
 
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.data.rendered.colour_mixing import DeviceMixer, Mixed
+from cldis.data.rendered.colour_mixing import ColourMixing, DeviceMixer
 from cldis.data.rendered.rooms import Rooms
 from cldis.images import to_model
 from cldis.methods.build import build
@@ -31,7 +31,7 @@ def test_a_device_mixes_the_same_images(indices: list[int]) -> None:
 
 
 def test_mixed_indices_are_checked() -> None:
-    with pytest.raises(ValueError, match="has no image 480000"):
+    with pytest.raises(ValueError, match="number 480000 is outside"):
         DeviceMixer(Rooms(32), CPU).batch(np.array([480_000]))
 
 
@@ -42,7 +42,7 @@ def test_a_processor_takes_the_images_of_the_source(monkeypatch: pytest.MonkeyPa
 
 
 def test_only_sources_with_maps_are_mixed() -> None:
-    assert isinstance(Rooms(32), Mixed) and not isinstance(TwoFactors(), Mixed)
+    assert isinstance(Rooms(32), ColourMixing) and not isinstance(TwoFactors(), ColourMixing)
 
 
 def test_compiled_networks_keep_the_names_of_their_weights() -> None:

@@ -20,7 +20,7 @@ ROWS = 1024
 COLUMNS = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
 
 
-def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool = False) -> int:
+def encode_collection(model: Model, source: ImageSource, path: Path, progress: bool = True) -> int:
     """One row per image: `path`, `z_sem_mean`, `z_sem_scale`, `z_disen_mean`, `z_disen_scale`.
 
     Codes are fixed-size lists of d floats; null where the method lacks the branch. Streams in
@@ -30,7 +30,7 @@ def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool
     with (
         writing(path) as file,
         pq.ParquetWriter(file, schema) as writer,
-        progress_bar(len(source), "encode", "images", quiet) as bar,
+        progress_bar(len(source), "encode", "images", not progress) as bar,
     ):
         for start in range(0, len(source), ROWS):
             indices = np.arange(start, min(start + ROWS, len(source)))

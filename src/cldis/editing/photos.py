@@ -68,10 +68,10 @@ def heldout_photos(run: RunFolder, count: int, named: str | None = None) -> Phot
 
 def _unique(names: list[str]) -> list[str]:
     safe = [re.sub(r"[^\w.-]+", "_", name)[:80] or "photo" for name in names]
-    found: list[str] = []
+    unique: list[str] = []
     for name in safe:
         candidate, number = name, 2
-        while candidate in found:
+        while candidate in unique:
             candidate, number = f"{name}_{number}", number + 1
-        found.append(candidate)
-    return found
+        unique.append(candidate)
+    return unique

@@ -97,13 +97,13 @@ class Directions:
         Raises:
             ValueError: a direction that does not exist, or one that is given twice.
         """
-        found: dict[int, float] = {}
+        by_number: dict[int, float] = {}
         for key, amount in given:
             number = self.number(key)
-            if number in found:
+            if number in by_number:
                 raise ValueError(f"direction {number} is given twice; give it once")
-            found[number] = amount
-        return found
+            by_number[number] = amount
+        return by_number
 
     def named(self, number: int, name: str) -> Directions:
         """The same directions, one of them named (anew).

@@ -83,13 +83,13 @@ def directions_or_units(run: RunFolder | str | Path, units: int) -> Directions:
     """
     if not has_directions(run):
         return Directions.identity(units)
-    found = load_directions(run)
-    if found.units != units:
+    stored = load_directions(run)
+    if stored.units != units:
         raise ValueError(
-            f"{folder_of(run)} holds directions of {found.units} units, the model has "
+            f"{folder_of(run)} holds directions of {stored.units} units, the model has "
             f"{units}; run `cldis navigate` again"
         )
-    return found
+    return stored
 
 
 def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:

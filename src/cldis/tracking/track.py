@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.editing.drawing import held_out, vae_draw
 from cldis.io import read_json, write_json
+from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
 from cldis.metrics.tracking.motion import flow_function
-from cldis.metrics.tracking.observation import observe
 from cldis.metrics.tracking.score import check_images, score
-from cldis.metrics.tracking.tally import Tally
+from cldis.metrics.tracking.sums import TrackingSums
 from cldis.model import Model, load
 from cldis.navigation.decoder import codes_of
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units
 from cldis.progress import each
 from cldis.tracking.maps import FOLDER, SCORES, maps_of, save_maps
+from cldis.tracking.pictures import write_pictures
+from cldis.tracking.result import Tracking
 from cldis.training.lock import run_lock
 from cldis.training.run_data import is_run_data, open_run_data
 from cldis.training.run_folder import RunFolder
@@ -41,32 +43,6 @@ BATCH = 128  # pictures decoded at a time
 STARTS = 2  # other x_T per image, for the noise floor
 SHOWN = 3  # images kept for the gallery
 FAR = 1.0  # standard deviations that codes may lie off, root mean square over units
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Scores, the sums they were made from, and traversals to look at."""
-
-    scores: dict[str, Any]
-    tally: Tally
-    directions: Directions
-    samples: NDArray[np.uint8]  # [SHOWN or fewer, K, J, H, W, 3]
-    curves: NDArray[np.float32]  # [images, K, J]: `Observation.curve` of every image
-
-
-def track_run(
-    run: str | Path | RunFolder | Model,
-    source: ImageSource | None = None,
-    images: int = IMAGES,
-    shifts: Sequence[float] = SHIFTS,
-    steps: int = STEPS,
-    directions: Directions | None = None,
-    estimator: str = "farneback",
-    seed: int = 0,
-    progress: bool = False,
-) -> dict[str, Any]:
-    """Score the directions of a run, or of a model; writes nothing. See `track`."""
-    return track(run, source, images, shifts, steps, directions, estimator, seed, progress).scores
 
 
 def track(
@@ -204,19 +180,19 @@ class Worker:
             pictures = self.same_code(z, i)
             floor.add(pictures, self.estimator)
             again.append(pictures[-1].astype(np.uint8))
-        tally = Tally(floor.level())
+        sums = TrackingSums(floor.level())
         samples, curves = [], []
         numbers = each(chosen, len(chosen), "track", "images", not progress)
         for i, number in enumerate(numbers):
             frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
             picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)
-            seen = observe(frames, self.shifts, self.estimator)
-            tally.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
+            seen = image_changes(frames, self.shifts, self.estimator)
+            sums.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
             curves.append(seen.curve.astype(np.float32))
             if i < SHOWN:
                 samples.append(np.round(frames).astype(np.uint8))
-        level = tally.floor.reshape(2, -1).mean(axis=1)
-        scores = score(tally)
+        level = sums.floor.reshape(2, -1).mean(axis=1)
+        scores = score(sums)
         if not scores["active"]:
             self.warnings.append(
                 f"no direction changes the pictures more than another x_T does (noise floor "
@@ -224,7 +200,7 @@ class Worker:
                 f"train longer, or see `cldis reconstruct` for what a random x_T gives back"
             )
         scores["noise_floor"] = {"motion": float(level[0]), "appearance": float(level[1])}
-        return Tracking(scores, tally, self.directions, np.stack(samples), np.stack(curves))
+        return Tracking(scores, sums, self.directions, np.stack(samples), np.stack(curves))
 
     def compare(self, codes: Tensor) -> None:
         """Warn of images whose codes are far from those of the training images."""
@@ -299,8 +275,6 @@ def track_to_folder(
         ValueError: see `track`; scores of the run's own images would be replaced by those of other
             images, or another process writes into the run.
     """
-    from cldis.tracking.pictures import write_pictures
-
     run = RunFolder.open(path)
     source = open_data(data, run.config.model.resolution, progress=progress) if data else None
     folder = Path(out) if out else run.path / FOLDER

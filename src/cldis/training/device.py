@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldis.data.rendered.colour_mixing import DeviceMixer, Mixed
+from cldis.data.rendered.colour_mixing import ColourMixing, DeviceMixer
 from cldis.data.source import ImageSource
 from cldis.images import from_uint8, to_model
 from cldis.loop.two_branch import TwoBranch
@@ -22,7 +22,7 @@ def loader(source: ImageSource, device: torch.device) -> Load:
 
     A GPU mixes the images of `rooms` and `kuka` itself; everything else is copied to it.
     """
-    if device.type == "cuda" and isinstance(source, Mixed):
+    if device.type == "cuda" and isinstance(source, ColourMixing):
         mixer = DeviceMixer(source, device)
         return lambda indices: from_uint8(mixer.batch(indices))
     return lambda indices: to_model(source.batch(indices), device)

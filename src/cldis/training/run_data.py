@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-from cldis.data.source import NAMES, ImageSource, open_data
+from cldis.data.catalogue import CATALOGUE
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.training.run_folder import RunFolder, is_path, place_of
 
 
@@ -40,7 +42,7 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
         if source.fingerprint == run.about["data"]["fingerprint"]:
             return source
         reason = _other(run, place, source)
-    if asked not in NAMES and not is_path(asked):
+    if asked not in CATALOGUE and not is_path(asked):
         reason = f"{run.path} was trained on {asked}, which is not downloaded unasked"
     raise ValueError(f"{reason}; name the images with --data PATH_OR_NAME")
 
@@ -67,7 +69,7 @@ def record_place(run: RunFolder, data: str) -> RunFolder:
 def _places(run: RunFolder) -> Iterator[str]:
     """Where the images may be, without asking the network."""
     data: dict[str, Any] = run.about["data"]
-    if data["source"] in NAMES or is_path(data["source"]):
+    if data["source"] in CATALOGUE or is_path(data["source"]):
         yield data["source"]
     if isinstance(data.get("relative"), str):
         yield str((run.path / data["relative"]).resolve())

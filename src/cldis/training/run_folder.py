@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cldis.config import Config
+from cldis.data.catalogue import CATALOGUE
 from cldis.data.skipped import skipped_table
-from cldis.data.source import NAMES
 from cldis.io import read_json, write_json, write_text
 from cldis.training.checkpoint import MODEL, checkpoints
 
@@ -173,7 +173,7 @@ def place_of(data: str, run: Path) -> dict[str, str]:
 
 def is_path(data: str) -> bool:
     """Whether a name of data means a folder here, not a data set made here or on the Hub."""
-    if data in NAMES or data.startswith("hf:"):
+    if data in CATALOGUE or data.startswith("hf:"):
         return False
     return os.path.isabs(data) or Path(data).expanduser().is_dir() or data.startswith(("~", "."))
 

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.config import Config
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.methods.controls import PCA, RandomEncoder
 from cldis.model import Model, load
@@ -19,7 +21,6 @@ from cldis.pages.analysis.encode import CollectionCodes, batches
 from cldis.pages.analysis.probes import Split
 
 PIXEL_SIDE = 32  # raw pixels and PCA see pictures of at most this side
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

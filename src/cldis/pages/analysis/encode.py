@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
 from cldis.io import write_bytes, writing
@@ -22,7 +22,6 @@ from cldis.training.run_folder import RunFolder
 
 ROWS = 1024  # images in a shard
 KEY = b"cldis.codes"
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

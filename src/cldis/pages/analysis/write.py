@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cldis.data.open import open_data
 from cldis.data.skipped import skipped_table
-from cldis.data.source import ImageSource, open_data
+from cldis.data.source import ImageSource
 from cldis.io import write_json, write_text
 from cldis.model import Model, load
 from cldis.pages.analysis import labels, measure
