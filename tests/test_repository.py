@@ -41,7 +41,7 @@ LAYERS["explorer"] = ABOVE | {"navigation", "editing", "tracking", "pages"}
 LAYERS["bench"] = ABOVE | {"navigation", "editing", "tracking"}
 LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
-EVERYWHERE = {"io", "config", "images"}
+EVERYWHERE = {"io", "config", "images", "text"}
 # Nothing on the way to `cldis --help` may load these.
 HEAVY = (
     "torch",
@@ -240,7 +240,7 @@ def test_help_answers_within_a_second() -> None:
 
 
 def test_the_way_to_help_loads_nothing_heavy() -> None:
-    light = ["cldis", "cldis.cli", "cldis.config", "cldis.io"]
+    light = ["cldis", "cldis.cli", "cldis.config", "cldis.io", "cldis.text"]
     light += [
         ".".join(path.relative_to(SOURCE).with_suffix("").parts)
         for path in MODULES
