@@ -10,12 +10,22 @@ from collections.abc import Sequence
 from cldis import __version__
 from cldis.commands import analyse, bench, directions, explore, export, photos, runs, train
 from cldis.commands.cli_common import FAILURE, INTERRUPTED, USER_ERROR, Parser
+from cldis.text import say, speaking
 
 GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, 2 for a mistake of the user, 1 for a failure, 130 for Ctrl-C."""
+    with speaking() as heard:
+        code = _run(arguments)
+        heard.flush()
+        if code == 0 and heard.full:
+            return _complain(f"all was done, but not all could be printed ({heard.lost})", FAILURE)
+        return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = parser().parse_args(arguments)
     try:
         return options.run_command(options)
@@ -48,7 +58,7 @@ def _system_words(error: OSError) -> str:
 
 
 def _complain(message: object, code: int) -> int:
-    print(f"cldis: error: {' '.join(str(message).split())}", file=sys.stderr)
+    say(f"cldis: error: {' '.join(str(message).split())}", error=True)
     return code
 
 

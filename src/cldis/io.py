@@ -8,6 +8,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from cldis.text import cut
+
+NAME = 255  # bytes of a file name, nearly everywhere
+
+
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a person gave: `~` is a home folder, where there is one of that name."""
+    return Path(os.path.expanduser(path))
+
+
+def temporary_start(name: str) -> str:
+    """How the temporary name of what becomes `name` begins; some 30 bytes may follow."""
+    return f".{cut(name, NAME - 32)}."
+
 
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` to `path` atomically (temporary file, fsync, rename).
@@ -17,7 +31,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, temporary = tempfile.mkstemp(
+        prefix=temporary_start(path.name), suffix=".tmp", dir=path.parent
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -32,8 +48,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""Write UTF-8 text atomically; lone surrogates become `\uXXXX`, which JSON reads back."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | Path, value: Any) -> None:

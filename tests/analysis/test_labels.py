@@ -14,6 +14,7 @@ from cldis.pages.analysis.labels import column, gather, read_table
 class Photos:
     """A source whose factors nobody knows."""
 
+    name = "photos"
     factor_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -45,7 +46,7 @@ def test_no_folders_and_one_folder() -> None:
 
 def test_known_factors_are_labels() -> None:
     rooms = open_data("rooms", 32)
-    few = type("Few", (), {"factor_names": rooms.factor_names, "factors": rooms.factors})
+    few = type("Few", (), {"name": "few", "factor_names": rooms.factor_names, "factors": rooms.factors})
     few.__len__ = lambda self: 500  # type: ignore[attr-defined]
     found = gather(few(), [f"rooms/{k}" for k in range(500)], None)  # type: ignore[arg-type]
     assert "orientation" in [label.name for label in found.columns]

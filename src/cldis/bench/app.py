@@ -8,6 +8,8 @@ from typing import Any
 
 from cldis.bench.queue import Queue, Session, say
 from cldis.bench.suite import Suite
+from cldis.io import user_path
+from cldis.text import command as quoted
 
 
 def list_cells(queue: Queue) -> str:
@@ -55,11 +57,12 @@ def work(queue: Queue, minutes: float | None, again: str) -> bool:
 def command(suite: Suite, options: Mapping[str, Any]) -> str:
     """`cldis bench SUITE` with the options that were given."""
     words = [
-        f"{name} {' '.join(map(str, value)) if isinstance(value, list) else value}"
+        word
         for name, value in options.items()
         if value
+        for word in (name, *(value if isinstance(value, list) else [value]))
     ]
-    return " ".join(["cldis bench", suite.name, *words])
+    return quoted("cldis", "bench", suite.name, *words)
 
 
 def paths(results: str, runs: str) -> tuple[Path, Path]:
@@ -68,7 +71,8 @@ def paths(results: str, runs: str) -> tuple[Path, Path]:
     Raises:
         ValueError: one is a file.
     """
-    for option, text in (("--results", results), ("--runs", runs)):
-        if Path(text).exists() and not Path(text).is_dir():
-            raise ValueError(f"{option} {text} is a file; give a folder")
-    return Path(results), Path(runs)
+    found = user_path(results), user_path(runs)
+    for option, path in zip(("--results", "--runs"), found, strict=True):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{option} {path} is a file; give a folder")
+    return found

@@ -8,7 +8,6 @@ queue survives anything, and several processes, or machines with one file system
 from __future__ import annotations
 
 import fcntl
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cldis import text
 from cldis.bench.record import (
     Damaged,
     differences,
@@ -200,5 +200,5 @@ class Session:
         return words + ")"
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def say(words: str) -> None:
+    text.say(words, error=True)

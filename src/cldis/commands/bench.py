@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cldis.bench.suites import SUITES, find_suite
 from cldis.commands.cli_common import INTERRUPTED
+from cldis.text import say
 
 RESULTS, RUNS = "results", "runs/bench"
 
@@ -42,11 +43,11 @@ def _bench(options: argparse.Namespace) -> int:
     if options.table:
         from cldis.bench.table import write_table
 
-        print(write_table(suite, results))
+        say(write_table(suite, results))
         return 0
     queue = Queue(suite, results, runs, options.only)
     if options.list:
-        print(app.list_cells(queue))
+        say(app.list_cells(queue))
         return 0
     given = {
         "--results": options.results if options.results != RESULTS else None,

@@ -9,6 +9,7 @@ from pathlib import Path
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.io import write_json
+from cldis.text import say
 from cldis.training.run_folder import RunFolder
 
 
@@ -22,7 +23,7 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
     main = int(os.environ.get("RANK", "0")) == 0
     source = open_data(data, config.model.resolution, progress=main)
     if source.skipped and main:
-        print(f"{len(source.skipped)} files could not be used; see {out / 'skipped.tsv'}")
+        say(f"{len(source.skipped)} files could not be used; see {out / 'skipped.tsv'}")
     if resume:
         run = RunFolder.open(out)
         known = run.about["data"]["fingerprint"]
@@ -48,7 +49,7 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
     if finished and main:
         from cldis.pages.report import write_report
 
-        print(write_report(run, source, progress=True))
+        say(write_report(run, source, progress=True))
     return finished
 
 

@@ -28,7 +28,7 @@ from PIL import Image
 
 from cldis.data.decode import VERSION, decode_image, quiet, to_photo
 from cldis.data.source import check_indices
-from cldis.io import read_json, sync_directory, write_json
+from cldis.io import read_json, sync_directory, user_path, write_json
 
 CHECKED_IMAGES = 64  # how many images are compared with their checksum at every start
 CHUNK = 16  # images per task of the decoding threads
@@ -90,7 +90,7 @@ class CachedImages:
 
 def default_cache_dir() -> Path:
     """`$CLDIS_CACHE`, or `~/.cache/cldis`."""
-    return Path(os.environ.get("CLDIS_CACHE") or "~/.cache/cldis").expanduser()
+    return user_path(os.environ.get("CLDIS_CACHE") or "~/.cache/cldis")
 
 
 def decoded_once(
@@ -114,7 +114,7 @@ def decoded_once(
         NoImages: not one item could be decoded; nothing is kept.
         OSError: the cache cannot be written; nothing is kept.
     """
-    folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
     settings = {"decode": VERSION, "resolution": resolution}
     key_text = json.dumps([identity, settings, PIL.__version__])
     key = hashlib.sha256(key_text.encode("utf-8", "surrogateescape")).hexdigest()

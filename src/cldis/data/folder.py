@@ -11,6 +11,7 @@ from PIL import Image
 
 from cldis.data.cache import CachedImages, NoImages, decoded_once
 from cldis.data.source import check_resolution
+from cldis.io import user_path
 
 # image formats that Pillow does not read (a camera's raw file would come out as its thumbnail)
 UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw"}
@@ -38,7 +39,7 @@ class Folder(CachedImages):
             OSError: the cache cannot be written.
         """
         check_resolution(resolution)
-        root = Path(folder).resolve()
+        root = user_path(folder).resolve()
         if not root.is_dir():
             raise ValueError(f"{folder} is no folder; give a folder of images")
         found = _Scan(root)

@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.io import user_path
+
 # Made here, then read from the publishers' files (docs/data.md).
 MADE = ("rooms", "kuka", "robots")
 PUBLISHED = (
@@ -139,7 +141,7 @@ def open_data(
         from cldis.data.hub import Hub
 
         return Hub(text.removeprefix("hf:"), resolution, cache_dir, progress)
-    path = Path(text).expanduser()
+    path = user_path(text)
     if text and os.path.isdir(path):
         from cldis.data.folder import Folder
 

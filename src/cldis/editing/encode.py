@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from cldis.data.source import ImageSource
 from cldis.images import to_model
+from cldis.io import temporary_start, user_path
 from cldis.model import Model
 
 ROWS = 1024
@@ -27,11 +28,13 @@ def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool
     memory and appears whole or not at all. Returns the number of rows.
     """
     schema = schema_of(model.units)
+    path = user_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{temporary_start(path.name)}{os.getpid()}.tmp")
     try:
         with (
-            pq.ParquetWriter(temporary, schema) as writer,
+            temporary.open("wb") as file,  # pyarrow itself takes no path that is not UTF-8
+            pq.ParquetWriter(file, schema) as writer,
             tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar,
         ):
             for start in range(0, len(source), ROWS):

@@ -25,7 +25,15 @@ from torch import Tensor
 from cldis.config import Config
 from cldis.hub.card import model_card
 from cldis.hub.facts import checked_licence, facts_of
-from cldis.io import read_json, sync_directory, write_bytes, write_json, write_text
+from cldis.io import (
+    read_json,
+    sync_directory,
+    temporary_start,
+    user_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from cldis.methods import build
 from cldis.navigation.store import (
     TENSORS,
@@ -52,7 +60,7 @@ FROM_GIT = (".gitattributes",)  # the Hub adds it; it may be replaced with the r
 
 def is_saved_model(path: str | Path) -> bool:
     """Whether `path` holds what `save_pretrained` writes (and is no run folder)."""
-    path = Path(path)
+    path = user_path(path)
     return (path / WEIGHTS).is_file() and (path / CONFIG).is_file()
 
 
@@ -69,7 +77,7 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
             the model came from is damaged.
         OSError: full disk or no permission; what was there before is kept.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.exists():
         check_replaceable(folder)
     facts = facts_of(model)
@@ -89,7 +97,9 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
         for name, tensor in model.loop.state_dict().items()
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    made = Path(
+        tempfile.mkdtemp(prefix=temporary_start(folder.name), suffix=".tmp", dir=folder.parent)
+    )
     try:
         made.chmod(0o755)
         write_bytes(made / WEIGHTS, save(weights, metadata={"format": "pt"}))
@@ -110,7 +120,7 @@ def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
     Raises:
         ValueError: no saved model there, damaged, or from a newer version.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     record = read_record(folder)
     config = Config.from_dict(record["config"])
     loop = build(config)
@@ -232,7 +242,7 @@ def _put(made: Path, folder: Path) -> None:
     if not folder.exists():
         os.replace(made, folder)
     else:
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+        old = folder.with_name(f"{temporary_start(folder.name)}{os.getpid()}.old.tmp")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
         try:

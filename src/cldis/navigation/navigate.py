@@ -16,6 +16,7 @@ from cldis.navigation.directions import Directions
 from cldis.navigation.recognition import Recognition
 from cldis.navigation.store import folder_of, has_directions, load_directions, save_directions
 from cldis.navigation.train import STATE, Init, Navigator, Recipe, Scene, read_recipe
+from cldis.text import command
 from cldis.training.run_folder import RunFolder
 
 CODES = 4096  # training images whose codes are moved
@@ -83,8 +84,9 @@ def navigate_run(
         recipe = read_recipe(folder)
     elif (folder / STATE).exists():
         raise ValueError(
-            f"{folder} holds an unfinished navigation; go on with `cldis navigate {path} --resume`,"
-            f" or remove {folder / STATE} to start afresh"
+            f"{folder} holds an unfinished navigation; go on with "
+            f"`{command('cldis', 'navigate', path, '--resume')}`, or remove {folder / STATE} to "
+            f"start afresh"
         )
     else:
         recipe = recipe_for(model, directions, init, images)

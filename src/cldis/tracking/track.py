@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from cldis.data.source import ImageSource, open_data
 from cldis.editing.drawing import held_out, vae_draw
-from cldis.io import write_json
+from cldis.io import user_path, write_json
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
 from cldis.metrics.tracking.motion import flow_function
@@ -300,7 +300,7 @@ def track_to_folder(
     run = RunFolder.open(path)
     source = open_data(data, run.config.model.resolution, progress=progress) if data else None
     tracking = track(run, source, images, progress=progress)
-    folder = Path(out) if out else run.path / FOLDER
+    folder = user_path(out) if out else run.path / FOLDER
     checkpoint = run.latest()
     assert checkpoint is not None
     tracking.scores["checkpoint"] = checkpoint.name

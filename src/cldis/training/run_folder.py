@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cldis.config import Config
 from cldis.data.skipped import skipped_table
-from cldis.io import read_json, write_json, write_text
+from cldis.io import read_json, user_path, write_json, write_text
 from cldis.training.checkpoint import checkpoints
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class RunFolder:
         Raises:
             ValueError: no run there, damaged, or written by a newer version.
         """
-        path = Path(path)
+        path = user_path(path)
         if not (path / "run.json").is_file() or not (path / "config.json").is_file():
             what = "is not a run folder (no run.json)" if path.exists() else "does not exist"
             raise ValueError(f"{path} {what}; give the folder that `cldis train --out` wrote")

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cldis.io import user_path
+
 DOCUMENT = "docs/data.md"
 NORB = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 MPI3D = "https://storage.googleapis.com/disentanglement_dataset/Final_Dataset/"
@@ -97,7 +99,7 @@ FILES: dict[str, tuple[PublishedFile, ...]] = {
 def data_folder() -> Path | None:
     """`$CLDIS_DATA`, or None where it is not set."""
     folder = os.environ.get("CLDIS_DATA")
-    return Path(folder).expanduser() if folder else None
+    return user_path(folder) if folder else None
 
 
 def find(data: str, *names: str) -> Path:

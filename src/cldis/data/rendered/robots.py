@@ -19,6 +19,7 @@ from PIL import Image
 from cldis.data.cache import default_cache_dir
 from cldis.data.grid import FactorGrid, checked_side
 from cldis.data.rendered.array_cache import kept
+from cldis.io import user_path
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -63,7 +64,7 @@ class Robots(FactorGrid):
     def __init__(self, resolution: int, cache_dir: Path | None = None) -> None:
         self.resolution = checked_side("robots", resolution, RESOLUTIONS)
         super().__init__("robots", {"colour": len(COLOURS), **dict.fromkeys(LAYERS, VARIANTS)})
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
         layers = kept(
             folder / f"robots-{resolution}-v{VERSION}.layers",
             (len(COLOURS), len(LAYERS), VARIANTS, 4, resolution, resolution),

@@ -19,6 +19,7 @@ from cldis.data.grid import checked_side
 from cldis.data.rendered import rooms_render
 from cldis.data.rendered.array_cache import kept
 from cldis.data.rendered.colour_mixing import Mixed
+from cldis.io import user_path
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -51,7 +52,7 @@ class Rooms(Mixed):
     def __init__(self, resolution: int, cache_dir: Path | None = None) -> None:
         self.resolution = checked_side("rooms", resolution, RESOLUTIONS)
         super().__init__("rooms", FACTORS)
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
         shape = (rooms_render.GEOMETRIES, len(rooms_render.MAPS), resolution, resolution)
         maps = kept(
             folder / f"rooms-{resolution}-v{VERSION}.maps",

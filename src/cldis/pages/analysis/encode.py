@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
-from cldis.io import sync_directory, write_bytes
+from cldis.io import sync_directory, temporary_start, write_bytes
 from cldis.model import Model
 from cldis.training.run_folder import RunFolder
 
@@ -108,12 +108,13 @@ def read_codes(path: Path, gaussian: bool = True) -> CollectionCodes:
     Raises:
         ValueError: codes that are not finite.
     """
-    file = pq.ParquetFile(path)
-    n = file.metadata.num_rows
-    paths = file.read(columns=["path"])["path"].to_pylist()
-    sem, disen = _column(file, "z_sem_mean", n), _column(file, "z_disen_mean", n)
-    name = "z_disen_scale" if sem is None else "z_sem_scale"
-    codes = CollectionCodes(paths, sem, disen, _column(file, name, n) if gaussian else None)
+    with path.open("rb") as stream:  # pyarrow itself takes no path that is not UTF-8
+        file = pq.ParquetFile(stream)
+        n = file.metadata.num_rows
+        paths = file.read(columns=["path"])["path"].to_pylist()
+        sem, disen = _column(file, "z_sem_mean", n), _column(file, "z_disen_mean", n)
+        name = "z_disen_scale" if sem is None else "z_sem_scale"
+        codes = CollectionCodes(paths, sem, disen, _column(file, name, n) if gaussian else None)
     for found in (codes.sem, codes.disen):
         if found is not None and not np.isfinite(found).all():
             raise ValueError(
@@ -145,7 +146,8 @@ def _column(file: pq.ParquetFile, name: str, n: int) -> Floats | None:
 
 def _key_of(path: Path) -> str:
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with path.open("rb") as file:
+            metadata = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowInvalid):  # missing or damaged: made anew
         return ""
     return metadata.get(KEY, b"").decode()
@@ -153,7 +155,8 @@ def _key_of(path: Path) -> str:
 
 def _whole(shard: Path, rows: int) -> bool:
     try:
-        return bool(pq.read_metadata(shard).num_rows == rows)
+        with shard.open("rb") as file:
+            return bool(pq.read_metadata(file).num_rows == rows)
     except (OSError, pa.ArrowInvalid):
         return False
 
@@ -161,12 +164,14 @@ def _whole(shard: Path, rows: int) -> bool:
 def _join(shards: list[Path], path: Path, units: int, key: str) -> None:
     """One file of all shards, a shard in memory at a time; it appears whole or not at all."""
     schema = schema_of(units).with_metadata({KEY: key.encode()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{temporary_start(path.name)}{os.getpid()}.tmp")
     try:
-        with pq.ParquetWriter(temporary, schema) as writer:
-            for shard in shards:
-                writer.write_table(pq.read_table(shard).cast(schema))
-        with temporary.open("rb") as file:
+        with temporary.open("wb") as file:
+            with pq.ParquetWriter(file, schema) as writer:
+                for shard in shards:
+                    rows = pq.read_table(pa.BufferReader(shard.read_bytes()))
+                    writer.write_table(rows.cast(schema))
+            file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
         sync_directory(path.parent)
