@@ -64,7 +64,7 @@ def speaking() -> Iterator[Patient]:
     _fill_standard_files()
     kept = sys.stdout, sys.stderr
     heard = Patient(sys.stdout)
-    sys.stdout, sys.stderr = heard, Patient(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = heard, Patient(sys.stderr)
     try:
         yield heard
     finally:

@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         self.exit(USER_ERROR, f"{self.prog}: error: {shown(message)}; see `{self.prog} --help`\n")
 
-    def add_argument(self, *names: str, **options: Any) -> argparse.Action:  # type: ignore[override]
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
         if options.get("metavar", "").startswith(PATHS):
             options["type"] = os.path.expanduser
         return super().add_argument(*names, **options)

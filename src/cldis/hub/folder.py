@@ -4,6 +4,7 @@ model.safetensors            averaged weights, float32
 config.json                  settings, unit statistics, and what is known of data and scores
 navigation/directions.*      directions and their names, where the run has them
 README.md                    the model card, written from config.json
+model_index.json             by which `diffusers` opens the folder as a pipeline
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ if TYPE_CHECKING:
 TYPE, FORMAT = "cldis", 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
-FILES = (WEIGHTS, CONFIG, CARD, *DIRECTIONS)
+INDEX = "model_index.json"
+PIPELINE = {"_class_name": "CLDisPipeline", "model": ["cldis.hub.pipeline", "CLDisComponent"]}
+FILES = (WEIGHTS, CONFIG, CARD, INDEX, *DIRECTIONS)
 FROM_GIT = (".gitattributes",)  # the Hub adds it; it may be replaced with the rest
 
 
@@ -107,6 +110,7 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
         if directions is not None:
             save_directions(made, directions, about)
         write_text(made / CARD, card)
+        write_json(made / INDEX, PIPELINE)
         _put(made, folder)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
@@ -143,7 +147,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         ValueError: as `load_model`.
     """
     if not is_saved_model(folder):
-        if (folder / "model_index.json").is_file():
+        if (folder / INDEX).is_file():
             raise ValueError(
                 f"{folder} is a diffusers pipeline; open it with "
                 f"cldis.hub.CLDisPipeline.from_pretrained"
