@@ -32,12 +32,12 @@ ARMS = ("vae", "diffae", "open", "closed")
 RESULTS = Path(__file__).parent.parent / "results"
 SCORED = 6000  # images the probe sees, half of them to train on
 SETTINGS: dict[str, list[str]] = {
-    "vae": ["loop.arm=vae"],
-    "diffae": ["loop.arm=diffae"],
-    "open": ["loop.arm=open"],
+    "vae": ["method=vae"],
+    "diffae": ["method=diffusion"],
+    "open": ["method=open"],
     # Feedback may move C as fast as its signal moves: the bound on the rate is wide.
-    "closed": ["loop.arm=closed", "feedback.kind=reverse_kl", "feedback.rate=0.3"],
-    "closed_information": ["loop.arm=closed", "feedback.kind=information", "feedback.rate=0.3"],
+    "closed": ["method=closed", "feedback.kind=reverse_kl", "feedback.rate=0.3"],
+    "closed_information": ["method=closed", "feedback.kind=information", "feedback.rate=0.3"],
 }
 
 

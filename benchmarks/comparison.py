@@ -145,8 +145,8 @@ def shown(group: Group) -> tuple[int, int]:
     """Images that trained the VAE alone, and images that trained the diffusion branch."""
     if group.method in CONTROLS:
         return 0, 0
-    loop = Config.from_dict(group.records[0]["config"]).loop
-    alone = group.images if loop.arm == "vae" else loop.lead
+    config = Config.from_stored(group.records[0]["config"])
+    alone = config.loop.vae_alone if "diffusion" in config.branches else group.images
     return alone, group.images - alone
 
 

@@ -38,7 +38,7 @@ from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.images import from_uint8, to_model, to_uint8
 from cldis.io import write_bytes, write_json, write_text
-from cldis.methods import build
+from cldis.methods.build import build
 from cldis.metrics.editing import best_directions, changed, editing_scores, resampled_scores
 from cldis.model import Model
 from cldis.navigation.directions import Directions

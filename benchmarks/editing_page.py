@@ -70,8 +70,8 @@ was decoded; it learned from renders of the grid, also in colours that the grid 
 not from decoded images. A factor has changed when its reading differs from that of the unedited
 reconstruction by more than the tolerance in the table. Directions move in standard deviations of
 the code along them over 512 training images. "images" is what a method was trained on; of a
-method with `led` in its name the first of them only trained its VAE (`loop.lead`). "navigated" is
-all of the A that `cldis navigate` learned, also the directions that it dropped.
+method with `led` in its name the first of them only trained its VAE (`loop.vae_alone`). "navigated"
+is all of the A that `cldis navigate` learned, also the directions that it dropped.
 
 Which factor a direction is for is the one that changes most often. It is chosen on one half of the
 images and measured on the other, both ways (`cldis.metrics.editing`).

@@ -1,7 +1,9 @@
 """A picture of the explorer for the documentation, taken in Debian's Chromium.
 
-    cldis explore RUN --port 7860 &
-    python benchmarks/explorer_screenshot.py http://127.0.0.1:7860 docs/images/explorer.png
+    cldis explore RUN &
+    python benchmarks/explorer_screenshot.py ADDRESS docs/images/explorer.png
+
+ADDRESS is the one that `cldis explore` prints, with its token.
 
 Chooses a sample photo, moves the two best directions and waits for the full picture.
 """

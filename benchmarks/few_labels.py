@@ -30,8 +30,8 @@ MACHINE = "two virtual x86-64 cores, one thread, shared with other work"
 RECIPE = "study32"
 METHODS: dict[str, list[str]] = {
     "closed": [],
-    "beta_vae": ["baseline.method=beta_vae"],
-    "diffae512": ["baseline.method=diffae", "model.units=512"],
+    "beta_vae": ["method=beta_vae"],
+    "diffae512": ["method=diffae", "model.units=512"],
 }
 # Names of codes in an analysis -> in the table.
 NAMES = {

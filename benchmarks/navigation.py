@@ -20,7 +20,7 @@ import torch
 
 from cldis.data import open_data
 from cldis.io import read_json, write_json
-from cldis.methods import build
+from cldis.methods.build import build
 from cldis.model import Model, load
 from cldis.navigation.navigate import recipe_for, scene_of
 from cldis.navigation.train import INITS, Navigator, Recipe

@@ -50,8 +50,13 @@ def main() -> None:
 def train(arm: str, out: Path) -> dict[str, Any]:
     """Median rate over log windows after the first, and the peak resident memory."""
     command = [sys.executable, "-m", "cldis", "train", "rooms", "--out", str(out)]
-    command += ["--images", str(IMAGES), "--set", f"loop.arm={arm}"]
-    command += ["--set", "training.log_every=640", "--set", "loop.lead=0"]  # both branches work
+    command += ["--images", str(IMAGES), "--set", f"method={arm}"]
+    command += [
+        "--set",
+        "training.log_every=640",
+        "--set",
+        "loop.vae_alone=0",
+    ]  # both branches work
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command, check=True, env=environment, stderr=subprocess.DEVNULL)
     lines = [line for line in read_metrics(out / "metrics.jsonl") if line["kind"] == "train"]

@@ -20,7 +20,7 @@ from cldis.io import write_json, write_text
 from cldis.training.checkpoint import checkpoints
 from cldis.training.run_folder import RunFolder
 
-LATER = ("distillation.release",)  # may differ where N images are no more than the lead
+LATER = ("distillation.end",)  # may differ where N images are no more than the lead
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     (cell,) = [cell for cell in suite.cells() if cell.name == options.cell]
     config = suite.config(cell)
     run = RunFolder.open(options.run)
-    later = LATER if options.images <= config.loop.lead else ()
+    later = LATER if options.images <= config.loop.vae_alone else ()
     one, other = settings(run.config), settings(config)
     same = [{key: v for key, v in part.items() if key not in later} for part in (one, other)]
     found = differences(*same)

@@ -19,8 +19,8 @@ UNITS, SIDE, STEPS = 4, 16, 6
 STD = torch.tensor([0.5, 1.0, 2.0, 0.25])
 
 
-def _model(arm: str = "closed", batch: int = 64, prediction: str = "x0") -> Model:
-    loop = small_loop(f"loop.arm={arm}", f"diffusion.prediction={prediction}", scale=0.1)
+def _model(method: str = "closed", batch: int = 64, prediction: str = "x0") -> Model:
+    loop = small_loop(f"method={method}", f"diffusion.prediction={prediction}", scale=0.1)
     return Model(loop, torch.zeros(UNITS), STD, batch=batch)
 
 
@@ -53,11 +53,11 @@ def test_codes_are_those_of_both_encoders(model: Model, images: Tensor) -> None:
     assert torch.equal(codes.z, codes.sem.mean)
 
 
-@pytest.mark.parametrize(("arm", "has"), [("diffae", (True, False)), ("vae", (False, True))])
+@pytest.mark.parametrize(("method", "has"), [("diffusion", (True, False)), ("vae", (False, True))])
 def test_a_branch_that_the_arm_lacks_has_no_code(
-    arm: str, has: tuple[bool, bool], images: Tensor
+    method: str, has: tuple[bool, bool], images: Tensor
 ) -> None:
-    codes = _model(arm).encode(images)
+    codes = _model(method).encode(images)
     assert (codes.sem is not None, codes.disen is not None) == has
 
 
@@ -327,7 +327,7 @@ def test_the_arm_vae_encodes_and_refuses_the_rest() -> None:
         lambda: model.traverse(X, 0, [1.0]),
         lambda: model.reconstruct(X),
     ):
-        assert "arm" in _refused(call) and "vae" in _refused(call)
+        assert "method" in _refused(call) and "vae" in _refused(call).lower()
 
 
 def test_codes_of_nothing_say_so() -> None:

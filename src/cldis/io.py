@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import tempfile
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from cldis.text import cut
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)  # the disk, or this user's share of it, is full
+NAME_START = 40  # characters of a file's name that its temporary file repeats: names are limited
 
-NAME = 255  # bytes of a file name, nearly everywhere
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """A new binary file that takes the place of `path` when the block ends without an error.
+
+    It is flushed to disk first; after an error nothing is left of it. Its mode is what the umask
+    leaves of 0666, as for every other file of this user.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written; the old file is kept. The error
+            names `path` where the disk is full.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:NAME_START]}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in NO_SPACE and error.filename is None:
+            error.filename = str(path)  # a write that fails does not know where it was
+        raise
+    sync_directory(path.parent)
 
 
 def user_path(path: str | os.PathLike[str]) -> Path:
     """A path that a person gave: `~` is a home folder, where there is one of that name."""
     return Path(os.path.expanduser(path))
-
-
-def temporary_start(name: str) -> str:
-    """How the temporary name of what becomes `name` begins; some 30 bytes may follow."""
-    return f".{cut(name, NAME - 32)}."
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
@@ -29,22 +54,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     Raises:
         OSError: the disk is full or the folder cannot be written; the old file is kept.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        prefix=temporary_start(path.name), suffix=".tmp", dir=path.parent
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
+    with writing(path) as file:
+        file.write(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -70,9 +81,19 @@ def read_json(path: str | Path) -> Any:
 
 
 def sync_directory(path: Path) -> None:
-    """Flush a folder's entries, so that a rename survives a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Flush a folder's entries, so that a rename survives a power cut; where that is possible.
+
+    Windows and some network file systems cannot flush a folder. The file itself is whole by then.
+
+    Raises:
+        OSError: the disk is full or broken.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in (*NO_SPACE, errno.EIO):
+            raise

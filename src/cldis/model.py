@@ -13,12 +13,11 @@ from torch import Tensor
 
 from cldis.config import Config
 from cldis.diffusion import sampling
-from cldis.loop.closed_loop import ClosedLoop
-from cldis.methods import build
+from cldis.loop.two_branch import TwoBranch
+from cldis.methods.build import build
 from cldis.networks.build import SemanticEncoder
 from cldis.networks.gaussian import Gaussian
 from cldis.networks.unet import Denoiser
-from cldis.text import command
 from cldis.training.checkpoint import load_into, load_tensors, read_state
 from cldis.training.run_folder import RunFolder
 
@@ -32,7 +31,7 @@ TO_MODEL = (
 
 @dataclass(frozen=True)
 class Codes:
-    """Both latents of a batch; a branch that the arm lacks is None."""
+    """Both latents of a batch; a branch that the method lacks is None."""
 
     sem: Gaussian | None
     disen: Gaussian | None
@@ -41,7 +40,7 @@ class Codes:
     def z(self) -> Tensor:
         """The code that conditions the decoder, [n, d]: the mean of z_sem."""
         if self.sem is None:
-            raise ValueError("arm 'vae' has no z_sem; use `.disen`, or a run of another arm")
+            raise ValueError("a VAE alone has no z_sem; use `.disen`, or a run of another method")
         return self.sem.mean
 
 
@@ -61,12 +60,13 @@ class Model:
     in standard deviations of that unit over the training images.
 
     All methods raise ValueError for what is no tensor of floats, a wrong shape, images outside
-    [-1, 1], a unit that does not exist, a value that is not finite, or a branch that the arm lacks.
+    [-1, 1], a unit that does not exist, a value that is not finite, or a branch that the method
+    lacks.
     """
 
     def __init__(
         self,
-        loop: ClosedLoop,
+        loop: TwoBranch,
         unit_mean: Tensor,
         unit_std: Tensor,
         device: str | torch.device = "cpu",
@@ -262,8 +262,8 @@ class Model:
     def _denoiser(self) -> Denoiser:
         if self.loop.denoiser is None:
             raise ValueError(
-                "this run has arm 'vae', which has no diffusion decoder; train with "
-                "loop.arm=closed, open or diffae to decode and edit"
+                f"this run is of method {self.config.method!r}, which has no diffusion decoder; "
+                f"train with method=encdiff or closed to decode and edit"
             )
         return self.loop.denoiser
 
@@ -342,12 +342,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     if is_saved_model(run):
         return Model.from_pretrained(run, device, batch)
     folder = RunFolder.open(run)
-    path = folder.latest()
-    if path is None:
-        raise ValueError(
-            f"{run} has no checkpoint yet; go on with "
-            f"`{command('cldis', 'train')} ... {command('--out', run, '--resume')}`"
-        )
+    path = folder.used()
     loop = build(folder.config)
     load_into(loop, load_tensors(path / "ema.safetensors"), str(path))
     units = read_state(path)["units"]

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+MAX_NAME = 255  # bytes of a file name, nearly everywhere
 # Control characters, marks that turn the direction of writing, line separators, and the lone
 # surrogates by which Python carries bytes of a file name that are not UTF-8.
 HIDDEN = re.compile(

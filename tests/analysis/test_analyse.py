@@ -15,13 +15,13 @@ import pytest
 
 from browsers import assert_readable
 from cldis.cli import main
-from cldis.config import Config
 from cldis.data import open_data
 from cldis.model import Model, load
 from cldis.pages.analysis import encode
-from cldis.training import trainer as engine
 from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import train
 from cli.photos import write_photos
+from loop.small import LOOP
 
 TINY = (
     "model.resolution=16 model.units=4 model.width=8 model.encoder_width=8 model.vae_width=8 "
@@ -74,13 +74,13 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     made = {}
     for name, more in {
         "closed": [],
-        "vae": ["baseline.method=beta_vae"],
-        "points": ["baseline.method=diffae", "model.units=40"],
+        "vae": ["method=beta_vae"],
+        "points": ["method=diffae", "model.units=40"],
     }.items():
-        config = Config().with_overrides([*TINY, *more])
+        config = LOOP.with_overrides([*TINY, *more])
         made[name] = folder / name
         run = RunFolder.create(made[name], config, source, str(photos))
-        assert engine.train(run, source, resume=False, quiet=True)
+        assert train(run, source, resume=False, quiet=True)
     return made
 
 

@@ -20,7 +20,7 @@ SMALL = Suite(
     "small",
     "tests",
     recipe="tiny",
-    methods={"closed": (*SETTINGS, "loop.arm=closed"), "vae": (*SETTINGS, "loop.arm=vae")},
+    methods={"closed": (*SETTINGS, "method=closed"), "vae": (*SETTINGS, "method=vae")},
     data={"rooms": 32},
     seeds=(0, 1),
     images=(96,),

@@ -47,7 +47,7 @@ def test_points_are_checkpoints_of_the_engine(
     points = suite.points(images, batch)
     assert points == sorted(set(points)) and points[-1] == steps * batch
     for point in points[:-1]:
-        # The rule of `Trainer.crossed`.
+        # The rule of `Trainer.is_due`.
         assert point % batch == 0 and point // every > (point - batch) // every
     wanted = [min(float(share * images), images) for share in suite.shares]
     for goal in wanted:

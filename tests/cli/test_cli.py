@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -260,7 +261,13 @@ def test_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "image" in text
 
 
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "your disk quota is used up")],
+)
 def test_full_disk(
+    number: int,
+    words: str,
     run: Path,
     photos: Path,
     tmp_path: Path,
@@ -270,14 +277,54 @@ def test_full_disk(
     """The disk itself is full in tests/training; here only what a person is told."""
 
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("cldis.io.os.fsync", full)
     text = fails(
         capsys, "edit", str(run), photo(photos), "--shift", "0=1", "--out", str(tmp_path / "o")
     )
-    assert "the disk is full" in text and "free some space" in text
+    assert words in text and "free some space" in text and str(tmp_path / "o") in text
     assert list((tmp_path / "o").iterdir()) == []
+
+
+def test_photos_whose_names_begin_with_a_dash(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--`, and without it, as the shell's `*.png` gives them."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(photo(photos), "-x.png")
+    shutil.copy(photo(photos), "--shift.png")
+    change = ["--shift", "0=1"]
+    assert main(["edit", str(run), *change, "--out", "a", "--", "-x.png", "--shift.png"]) == 0
+    assert main(["edit", str(run), "--shift.png", "-x.png", *change, "--out", "b"]) == 0
+    assert main(["traverse", str(run), "--images", "-x.png", "--out", "c"]) == 0
+    for folder in ("a", "b"):
+        found = sorted(path.name for path in (tmp_path / folder).glob("*_edited.png"))
+        assert found == ["--shift_edited.png", "-x_edited.png"]
+    assert list((tmp_path / "c").glob("*.png"))
+
+
+def test_nowhere_to_keep_decoded_images(
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No home folder at all, and a cache folder that cannot be: one line, and the way out."""
+    command = ["train", str(photos), "--out", str(tmp_path / "run"), *SMALL]
+
+    def nobody(_: int) -> None:
+        raise KeyError("this user is in no list")
+
+    with monkeypatch.context() as patched:
+        for name in ("HOME", "CLDIS_CACHE", "XDG_CACHE_HOME"):
+            patched.delenv(name, raising=False)
+        patched.setattr("pwd.getpwuid", nobody)
+        assert "set CLDIS_CACHE to a folder" in fails(capsys, *command)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CLDIS_CACHE", str(tmp_path / "file" / "cache"))
+    text = fails(capsys, *command)
+    assert str(tmp_path / "file" / "cache") in text and "set CLDIS_CACHE to another" in text
 
 
 def test_parse_shifts() -> None:

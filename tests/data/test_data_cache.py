@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -85,6 +86,45 @@ def test_every_change_is_noticed(photos: Path, tmp_path: Path, change: str) -> N
     after = content(Folder(photos, SIDE, tmp_path / "cache"))
     assert not np.array_equal(before, after)
     assert np.array_equal(after, content(Folder(photos, SIDE, tmp_path / "fresh")))
+
+
+@pytest.mark.parametrize("how", ["written over", "moved there"])
+def test_replaced_in_place_with_its_old_date(tmp_path: Path, how: str) -> None:
+    """Equal name, size and date, as `cp -p` and `rsync -t` leave them."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    file = root / "a.bmp"
+    Image.new("RGB", (SIDE, SIDE), (1, 1, 1)).save(file)
+    assert content(Folder(root, SIDE, tmp_path / "cache")).max() == 1
+    before = file.stat()
+    target = file if how == "written over" else tmp_path / "new.bmp"
+    Image.new("RGB", (SIDE, SIDE), (2, 2, 2)).save(target)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    target.replace(file)
+    after = file.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert content(Folder(root, SIDE, tmp_path / "cache")).max() == 2
+
+
+def test_the_fingerprint_of_the_first_version(tmp_path: Path) -> None:
+    """A run of an earlier version finds its data again: equal pixels, equal fingerprint."""
+    root = tmp_path / "photos"
+    root.mkdir()
+    Image.new("RGB", (SIDE, SIDE), (1, 2, 3)).save(root / "a.bmp")
+    pixels = np.broadcast_to(np.array([1, 2, 3], np.uint8)[:, None, None], (3, SIDE, SIDE))
+    expected = hashlib.sha256(b'{"decode": 1, "resolution": 8}' + pixels.tobytes()).hexdigest()
+    assert Folder(root, SIDE, tmp_path / "cache").fingerprint == expected
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o002, 0o027])
+def test_modes_follow_the_umask(photos: Path, tmp_path: Path, umask: int) -> None:
+    cache = tmp_path / "cache"
+    old = os.umask(umask)
+    try:
+        Folder(photos, SIDE, cache)
+    finally:
+        os.umask(old)
+    assert {path.stat().st_mode & 0o777 for path in cache.iterdir()} == {0o666 & ~umask}
 
 
 def test_two_folders_never_share(tmp_path: Path) -> None:
@@ -202,7 +242,14 @@ def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_cache_dir() == tmp_path / "here"
     monkeypatch.setenv("CLDIS_CACHE", "")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert default_cache_dir() == tmp_path / ".cache" / "cldis"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # as the standard says: not valid
+    assert default_cache_dir() == tmp_path / ".cache" / "cldis"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache_dir() == tmp_path / "xdg" / "cldis"
+    monkeypatch.setenv("CLDIS_CACHE", "~/here")
+    assert default_cache_dir() == tmp_path / "here"
 
 
 def test_index_is_plain_json(photos: Path, tmp_path: Path) -> None:

@@ -137,11 +137,32 @@ def test_times_follow_from_the_measurements() -> None:
     )
 
 
+def test_the_page_of_the_method_has_every_method() -> None:
+    """Names, branches and whether C is part of it, as the table of the package has them."""
+    text = (DOCS / "method.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    found = {name: (branches, c) for name, _, branches, c in rows if name in METHODS}
+    assert list(found) == list(METHODS)
+    for name, method in METHODS.items():
+        branches, c = found[name]
+        assert branches == ", ".join(
+            {"diffusion": "diffusion", "vae": "VAE"}[b] for b in method.branches
+        )
+        assert c == (
+            "–"
+            if not method.capacity
+            else "follows the reverse process"
+            if method.feedback
+            else "rises linearly"
+        )
+        assert method.label.split(",")[0] in text
+
+
 def test_the_examples_of_extending_run_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(METHODS, "beta_vae", METHODS["beta_vae"])
+    monkeypatch.setitem(METHODS, "sparse_vae", METHODS["beta_vae"])
     blocks = fenced((DOCS / "extending.md").read_text("utf-8"), "python")
     assert len(blocks) == 4
     # As a module, because dataclasses and annotations look theirs up.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from cldis.data.rendered.rooms import Rooms
+from cldis.navigation.directions import Directions
+from cldis.navigation.store import save_directions
 from cldis.training.recipes import recipe_config
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import train
 from explorer.visits import Visit, serving
+
+NAME = "told to nobody"  # of a unit
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +42,22 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(run: Path, scratch: Path, chromium: str) -> Iterator[str]:
     """The address of `cldis explore`, on this machine only."""
     with serving(run, scratch) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def guarded_scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("guarded")
+
+
+@pytest.fixture(scope="session")
+def guarded(
+    run: Path, tmp_path_factory: pytest.TempPathFactory, guarded_scratch: Path
+) -> Iterator[str]:
+    """An explorer for other machines too, of a run with a named unit; its terminal is closed."""
+    copy = Path(shutil.copytree(run, tmp_path_factory.mktemp("named") / "rooms"))
+    save_directions(copy, Directions.identity(16).named(3, NAME))
+    with serving(copy, guarded_scratch, "--host", "0.0.0.0", ending=signal.SIGHUP) as address:
         yield address
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import numpy as np
 from PIL import Image
@@ -49,8 +54,9 @@ class Visit:
 
 
 @contextmanager
-def serving(run: Path, scratch: Path, *words: str) -> Iterator[str]:
-    """The address of `cldis explore RUN WORDS` in a process of its own, its files in `scratch`."""
+def serving(run: Path, scratch: Path, *words: str, ending: int = signal.SIGTERM) -> Iterator[str]:
+    """The address that `cldis explore RUN WORDS` prints, a process of its own with its files in
+    `scratch`; it is told to end by the signal `ending`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,16 +69,77 @@ def serving(run: Path, scratch: Path, *words: str) -> Iterator[str]:
         )
     try:
         deadline = time.monotonic() + 180
-        while "open http" not in log.read_text():
+        while "Ctrl-C" not in log.read_text():
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        printed = re.findall(r"open (http\S+)", log.read_text())
+        assert f"http://127.0.0.1:{port}/?token=" in printed[0]
+        yield printed[0]
         assert process.poll() is None, log.read_text()
     finally:
-        process.terminate()
+        process.send_signal(ending)
         process.wait(timeout=60)
     assert "Traceback" not in log.read_text(), log.read_text()[-6000:]
     assert not list(scratch.glob("cldis-explore-*")), "files were left behind"
+
+
+class Client:
+    """A program that was let in by the address with the token, as a browser is; or `stranger`."""
+
+    def __init__(self, address: str, stranger: bool = False) -> None:
+        self.base = address.split("/?")[0]
+        self.headers: dict[str, str] = {}
+        if not stranger:
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                self.headers["Cookie"] = answer.headers["Set-Cookie"].split(";")[0]
+
+    def ask(
+        self, path: str, data: bytes | None = None, method: str | None = None, **headers: str
+    ) -> tuple[int, str]:
+        """Status and text; `X_Y="z"` is the header `X-Y: z`."""
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        request = urllib.request.Request(
+            self.base + path, data, {**self.headers, **named}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def upload(self, *files: tuple[str, bytes]) -> tuple[int, str]:
+        kind = "multipart/form-data; boundary=x"
+        return self.ask("/gradio_api/upload", form(*files), Content_Type=kind)
+
+    def functions(self) -> dict[str, int]:
+        """What the page can ask for, by the name in `Page`."""
+        text = self.ask("/")[1]
+        found = re.search(r"window\.gradio_config = (\{.*?\});</script>", text, re.DOTALL)
+        assert found
+        return {one["api_name"]: one["id"] for one in json.loads(found[1])["dependencies"]}
+
+    def join(
+        self, function: object, data: object, index: object = None, page: object = "page"
+    ) -> tuple[int, str]:
+        asked = {"fn_index": function, "data": data, "session_hash": page}
+        asked["event_data"] = {"index": index, "value": None}
+        return self.ask(
+            "/gradio_api/queue/join", json.dumps(asked).encode(), Content_Type="application/json"
+        )
+
+    def results(self, page: str = "page") -> str:
+        """All that comes back until nothing is computed any more."""
+        return self.ask(f"/gradio_api/queue/data?session_hash={page}")[1]
+
+
+def form(*files: tuple[str, bytes]) -> bytes:
+    """Files as a browser sends them, with boundary `x`."""
+    parts = [
+        f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode()
+        + data
+        for name, data in files
+    ]
+    return b"\r\n".join([*parts, b"--x--\r\n"])
 
 
 def settled(page: Any) -> None:

@@ -18,13 +18,14 @@ from cldis.navigation.directions import Directions
 from cldis.navigation.navigate import scene_of
 from cldis.navigation.store import load_directions, read_about, save_directions
 from cldis.navigation.train import Navigator, Recipe
-from cldis.training import trainer as engine
 from cldis.training.recipes import recipe_config
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import train
 from cli.photos import write_photos
 
 # A VAE whose code says much, soon: a weak KL and large steps.
-READABLE = ("loop.arm=vae", "vae.beta=0.1", "training.learning_rate=0.002")
+READABLE = ("method=vae", "vae.beta=0.1", "training.learning_rate=0.002")
 
 
 def trained(folder: Path, photos: Path, *settings: str, images: int = 96) -> Path:
@@ -33,7 +34,7 @@ def trained(folder: Path, photos: Path, *settings: str, images: int = 96) -> Pat
     config = recipe_config("tiny").with_overrides([*sizes, *settings])
     source = open_data(photos, 16)
     run = RunFolder.create(folder, config, source, str(photos))
-    assert engine.train(run, source, resume=False, quiet=True)
+    assert train(run, source, resume=False, quiet=True)
     return folder
 
 
@@ -130,7 +131,8 @@ def test_default_is_a_direction_per_unit(closed: Path) -> None:
     model = cldis.load(closed)
     recipe = navigate.recipe_for(model, None, "identity", None)
     assert recipe.directions == 4 and recipe.images == Recipe(4).images
-    scene = scene_of(RunFolder.open(closed), model, 2)
+    run = RunFolder.open(closed)
+    scene = scene_of(run, model, open_run_data(run), 2)
     assert scene.codes.shape == (38, 4) and scene.held_out.shape == (2, 4)
 
 

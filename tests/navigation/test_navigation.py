@@ -186,9 +186,9 @@ def test_nowhere_to_go(tmp_path: Path) -> None:
         Navigator(blank, Recipe(2, images=32), tmp_path, quiet=True).fit()
 
 
-@pytest.mark.parametrize("arm", ["closed", "vae"])
-def test_decoder_passes_gradients_and_leaves_the_model_alone(arm: str) -> None:
-    loop = small_loop(f"loop.arm={arm}")
+@pytest.mark.parametrize("method", ["closed", "vae"])
+def test_decoder_passes_gradients_and_leaves_the_model_alone(method: str) -> None:
+    loop = small_loop(f"method={method}")
     model = Model(loop, torch.zeros(4), torch.ones(4))
     weights = {name: value.clone() for name, value in loop.state_dict().items()}
     decode = few_step_decoder(model, 3)
@@ -203,5 +203,5 @@ def test_decoder_passes_gradients_and_leaves_the_model_alone(arm: str) -> None:
     with torch.no_grad():
         plain = decode(z, x_T)
     torch.testing.assert_close(plain, images.detach())
-    if arm == "closed":
+    if method == "closed":
         torch.testing.assert_close(plain, model.decode(z, x_T, 3))

@@ -1,4 +1,4 @@
-"""Tiny runs of every arm, trained once."""
+"""Tiny runs of the loop and of its branches, trained once."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cldis.config import Config
 from cldis.data import open_data
-from cldis.training import trainer as engine
 from cldis.training.run_folder import RunFolder
-from pages.runs import ARMS, TINY
+from cldis.training.trainer import train
+from loop.small import LOOP
+from pages.runs import METHODS, TINY
 
 
 @pytest.fixture(scope="session")
@@ -29,19 +29,19 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, photos: Path) -> dict[str, RunFolder]:
-    """A tiny run per arm: `closed` on a folder of photos, the others on rooms."""
+    """A tiny run per method: `closed` on a folder of photos, the others on rooms."""
     runs = {}
-    for arm in ARMS:
-        data = str(photos) if arm == "closed" else "rooms"
+    for method in METHODS:
+        data = str(photos) if method == "closed" else "rooms"
         source = (
             open_data(data, 16, tmp_path_factory.mktemp("cache"))
-            if arm == "closed"
+            if method == "closed"
             else open_data(data, 32)
         )
-        config = Config().with_overrides(
-            [*TINY, f"loop.arm={arm}", f"model.resolution={source.resolution}"]
+        config = LOOP.with_overrides(
+            [*TINY, f"method={method}", f"model.resolution={source.resolution}"]
         )
-        run = RunFolder.create(tmp_path_factory.mktemp(arm) / "run", config, source, data)
-        engine.train(run, source, resume=False, quiet=True)
-        runs[arm] = run
+        run = RunFolder.create(tmp_path_factory.mktemp(method) / "run", config, source, data)
+        train(run, source, resume=False, quiet=True)
+        runs[method] = run
     return runs

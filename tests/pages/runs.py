@@ -13,7 +13,7 @@ TINY = (
     "training.sample_every=32 training.checkpoint_every=64 training.precision=no "
     "distillation.warmup=16 feedback.warmup=16 diffusion.steps=12"
 ).split()
-ARMS = ("closed", "open", "diffae", "vae")
+METHODS = ("closed", "open", "diffusion", "vae")
 
 
 def copy(run: RunFolder, to: Path) -> RunFolder:

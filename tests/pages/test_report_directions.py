@@ -114,8 +114,8 @@ def test_pages_are_drawn_along_the_directions(
 ) -> None:
     """The pictures are decodes of z + shift * unit_std * direction, from one x_T."""
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    for arm in ("vae", "open"):
-        run = copy(trained[arm], tmp_path / arm)
+    for method in ("vae", "open"):
+        run = copy(trained[method], tmp_path / method)
         loud(run)
         given_ = navigate(run)
         model = load(run.path)
@@ -129,7 +129,7 @@ def test_pages_are_drawn_along_the_directions(
             torch.testing.assert_close(sheet.cells[:, 1], expected, rtol=1e-4, atol=1e-4)
             same = drawing.draw(model, begin.z, begin.noise, 12)
             torch.testing.assert_close(sheet.cells[:, 4], same)
-            if arm == "vae":  # the denoiser of a new run does not listen to the code yet
+            if method == "vae":  # the denoiser of a new run does not listen to the code yet
                 assert float((expected - same).abs().max()) > 0.05
             assert shown.stills(sheet).shape == (3, 6, 3, 32, 32)
             torch.testing.assert_close(shown.stills(sheet)[:, 0], x)

@@ -44,7 +44,7 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def vae_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "vae"
-    assert main(["train", str(photos), "--out", str(out), *SMALL, "--set", "loop.arm=vae"]) == 0
+    assert main(["train", str(photos), "--out", str(out), *SMALL, "--set", "method=vae"]) == 0
     return out
 
 

@@ -27,7 +27,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     write_photos(folder / "discs", 60)
     out = tmp_path_factory.mktemp("runs") / "vae"
-    small = ["--recipe", "tiny", "--resolution", "16", "--images", "64", "--set", "loop.arm=vae"]
+    small = ["--recipe", "tiny", "--resolution", "16", "--images", "64", "--set", "method=vae"]
     assert main(["train", str(folder), "--out", str(out), *small, "--set", "model.units=4"]) == 0
     return out
 

@@ -15,7 +15,7 @@ from cldis.bench.suite import Cell
 from cldis.config import Config
 from cldis.io import read_json, write_json
 
-FORMAT = 1
+FORMAT = 2  # 1 has the settings of an earlier version (cldis.config_upgrade)
 KEYS = {
     "format",
     "suite",
@@ -87,10 +87,10 @@ def read_record(path: Path) -> dict[str, Any]:
     found = record.pop("sha256", None)
     if found != _checksum(record):
         raise Damaged(f"{path} was altered or cut off: its checksum does not fit")
-    if record.get("format") != FORMAT:
+    if record.get("format") not in (1, FORMAT):
         raise ValueError(
-            f"{path} has result format {record.get('format')!r}, this version reads {FORMAT}; move "
-            f"it away, or use the version that wrote it (see its entry `versions`)"
+            f"{path} has result format {record.get('format')!r}, this version reads up to "
+            f"{FORMAT}; move it away, or use the version that wrote it (see its entry `versions`)"
         )
     if set(record) != KEYS:
         raise Damaged(f"{path} has other entries than a result: {sorted(set(record) ^ KEYS)}")
@@ -105,11 +105,7 @@ def cell_of(record: dict[str, Any]) -> Cell:
 
 def settings(config: Config) -> dict[str, Any]:
     """The settings that make a method what it is, flat: everything but `VARYING`."""
-    flat: dict[str, Any] = {}
-    for section, value in config.to_dict().items():
-        if isinstance(value, dict):
-            flat |= {f"{section}.{key}": item for key, item in value.items()}
-    return {key: item for key, item in flat.items() if key not in VARYING}
+    return {key: item for key, item in config.flat().items() if key not in VARYING}
 
 
 def record_settings(record: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +114,7 @@ def record_settings(record: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a setting that this version does not know.
     """
-    return {**settings(Config.from_dict(record["config"])), "scoring": record["scoring"]}
+    return {**settings(Config.from_stored(record["config"])), "scoring": record["scoring"]}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> str:

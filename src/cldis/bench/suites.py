@@ -9,15 +9,15 @@ from cldis.bench.suite import CONTROLS, Overrides, Suite
 
 # Feedback may move C as fast as its signal moves: the bound on the rate is wide.
 FREE = "feedback.rate=0.6"
-CLOSED = ("loop.arm=closed", "feedback.kind=reverse_kl", FREE)
-CLOSED_INFORMATION = ("loop.arm=closed", "feedback.kind=information", FREE)
+CLOSED = ("method=closed", "feedback.kind=reverse_kl", FREE)
+CLOSED_INFORMATION = ("method=closed", "feedback.kind=information", FREE)
 # Without feedback C rises evenly: to 8 nats at the end of a run, or to 2 (the slow one).
-OPEN = ("loop.arm=open", "feedback.kind=linear")
+OPEN = ("method=open", "feedback.kind=linear")
 SLOW = "feedback.rate=0.07"
 # At eight times the budget: to 12.5 nats at the end, about what rooms and kuka hold.
 GRADUAL = "feedback.rate=0.05"
-LED = "loop.lead=256000"
-LET_GO = "distillation.release=384000"
+LED = "loop.vae_alone=256000"
+LET_GO = "distillation.end=384000"
 # The pull on a code that is a point: the squared distance of the means.
 POINT_PULL = ("model.gaussian=false", "distillation.kind=mse", "distillation.weight=2e-3")
 ADAGN = "model.conditioning=adagn"
@@ -29,17 +29,17 @@ RANGE32 = "feedback.log_snr_max=-2"
 BEFORE64 = (
     *("feedback.kind=information", "feedback.rate=0.07", "feedback.warmup=20000", "vae.beta=50"),
     RANGE32,
-    *("distillation.kind=kl", "distillation.weight=5e-5", "distillation.release=200000"),
+    *("distillation.kind=kl", "distillation.weight=5e-5", "distillation.end=200000"),
 )
 LED64 = (
     *(*CLOSED_INFORMATION, *POINT_PULL, "feedback.rate=0.08", "vae.beta=200"),
-    *("loop.lead=160000", "distillation.release=208000"),
+    *("loop.vae_alone=160000", "distillation.end=208000"),
     *("feedback.warmup=5000", "training.batch=32", RANGE32),
 )
 # A teacher that says nothing: with C near zero the KL is, so the pull is towards the origin.
 EMPTY = ("feedback.capacity_max=1e-3", "distillation.warmup=0")
-BASELINES: dict[str, Overrides] = {
-    name: (f"baseline.method={name}",)
+ALONE: dict[str, Overrides] = {
+    name: (f"method={name}",)
     for name in (
         "encdiff",
         "diffae",
@@ -52,7 +52,7 @@ BASELINES: dict[str, Overrides] = {
     )
 }
 STRONGEST = ("encdiff", "beta_vae")  # of each family
-OTHERS = {name: overrides for name, overrides in BASELINES.items() if name not in STRONGEST}
+OTHERS = {name: overrides for name, overrides in ALONE.items() if name not in STRONGEST}
 UNTRAINED: dict[str, Overrides] = {name: () for name in CONTROLS}
 ON_GPU = ("training.compile=true", "training.batch=64")
 ROOMS_AND_KUKA = {"rooms": 32, "kuka": 32}
@@ -65,7 +65,7 @@ SUITES = {
             "smoke",
             "does the bench work? Minutes on a small machine; its scores mean nothing",
             recipe="tiny",
-            methods={"closed": CLOSED, "beta_vae": BASELINES["beta_vae"]},
+            methods={"closed": CLOSED, "beta_vae": ALONE["beta_vae"]},
             data={"rooms": 32},
             seeds=(0, 1),
             images=(3_200,),
@@ -78,13 +78,13 @@ SUITES = {
             "what each part of the closed loop adds, beside other methods at equal images",
             recipe="study32",
             methods={
-                "vae": ("loop.arm=vae",),
-                "backbone": ("loop.arm=diffae",),
+                "vae": ("method=vae",),
+                "backbone": ("method=diffusion",),
                 "open": OPEN,
                 "open_slow": (*OPEN, SLOW),
                 "closed": CLOSED,
                 "closed_information": CLOSED_INFORMATION,
-                **BASELINES,
+                **ALONE,
                 **UNTRAINED,
             },
             data=ROOMS_AND_KUKA,
@@ -117,21 +117,21 @@ SUITES = {
         ),
         Suite(
             "ablation",
-            "how the co-pilot pulls: kind of distillation, conditioning, teacher and release",
+            "how the VAE teaches: kind of distillation, conditioning, teacher and end",
             recipe="study32",
             methods={
                 "open": OPEN,
                 "closed": CLOSED,
                 "open_mse": (*OPEN, *POINT_PULL),
                 "closed_mse": (*CLOSED, *POINT_PULL),
-                "closed_let_go": (*CLOSED, *POINT_PULL, "distillation.release=16000"),
+                "closed_let_go": (*CLOSED, *POINT_PULL, "distillation.end=16000"),
                 "open_softmax": (*OPEN, "distillation.kind=softmax_kl"),
                 "open_adagn": (*OPEN, ADAGN),
                 "closed_adagn": (*CLOSED, ADAGN),
                 "open_beta4": (*OPEN, *POINT_PULL, *BETA4),
                 "closed_beta4": (*CLOSED_INFORMATION, *POINT_PULL, "vae.beta=4"),
-                "encdiff": BASELINES["encdiff"],
-                "beta_vae": BASELINES["beta_vae"],
+                "encdiff": ALONE["encdiff"],
+                "beta_vae": ALONE["beta_vae"],
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
@@ -157,13 +157,13 @@ SUITES = {
             "eight times the images of the study: does the order of the methods stay?",
             recipe="study32",
             methods={
-                "encdiff": BASELINES["encdiff"],
-                "closed_let_go": (*CLOSED, *POINT_PULL, "distillation.release=64000"),
-                "beta_vae": BASELINES["beta_vae"],
-                "vae_slow": ("loop.arm=vae", "feedback.kind=linear", GRADUAL),
+                "encdiff": ALONE["encdiff"],
+                "closed_let_go": (*CLOSED, *POINT_PULL, "distillation.end=64000"),
+                "beta_vae": ALONE["beta_vae"],
+                "vae_slow": ("method=vae", "feedback.kind=linear", GRADUAL),
                 "closed_slow": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL),
                 "open_slow": (*OPEN, GRADUAL, *POINT_PULL),
-                "pull_to_zero": (*OPEN, *POINT_PULL, *EMPTY, "distillation.release=128000"),
+                "pull_to_zero": (*OPEN, *POINT_PULL, *EMPTY, "distillation.end=128000"),
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
@@ -200,8 +200,8 @@ SUITES = {
             methods={
                 "closed_led_go": (*CLOSED_INFORMATION, GRADUAL, *POINT_PULL, LED, LET_GO),
                 "open_led_go": (*OPEN, GRADUAL, *POINT_PULL, LED, LET_GO),
-                "vae_slow": ("loop.arm=vae", "feedback.kind=linear", GRADUAL),
-                "encdiff": BASELINES["encdiff"],
+                "vae_slow": ("method=vae", "feedback.kind=linear", GRADUAL),
+                "encdiff": ALONE["encdiff"],
             },
             data=ROOMS_AND_KUKA,
             seeds=FIVE,
@@ -220,20 +220,20 @@ SUITES = {
             recipe="loop64",
             methods={
                 "closed": (
-                    *(*BEFORE64, "distillation.release=128000", "training.batch=64"),
-                    *("loop.arm=closed", "loop.lead=0", "model.gaussian=true"),
+                    *(*BEFORE64, "distillation.end=128000", "training.batch=64"),
+                    *("method=closed", "loop.vae_alone=0", "model.gaussian=true"),
                 ),
                 "closed_led_go": LED64,
                 "closed_led_early": (
-                    *(*LED64, "loop.lead=96000", "distillation.release=144000"),
+                    *(*LED64, "loop.vae_alone=96000", "distillation.end=144000"),
                     "feedback.rate=0.1",
                 ),
                 "closed_led_16": (
-                    *(*LED64, "loop.lead=128000", "distillation.release=160000"),
+                    *(*LED64, "loop.vae_alone=128000", "distillation.end=160000"),
                     *("feedback.rate=0.1", "feedback.log_snr_max=-3.4", "training.batch=16"),
                 ),
-                "encdiff": (*BEFORE64, *BASELINES["encdiff"], "training.batch=32"),
-                "encdiff_16": (*BEFORE64, *BASELINES["encdiff"], "training.batch=16"),
+                "encdiff": (*BEFORE64, *ALONE["encdiff"], "training.batch=32"),
+                "encdiff_16": (*BEFORE64, *ALONE["encdiff"], "training.batch=16"),
             },
             data={"rooms": 64, "kuka": 64},
             seeds=FIVE,
@@ -253,7 +253,7 @@ SUITES = {
             "hours64",
             "64 px, as `px64` but twice the images: how far it gets in two hours on one core",
             recipe="cpu64",
-            methods={"encdiff_16": ()},  # by its other name, the arm `diffae`
+            methods={"encdiff_16": ()},
             data={"rooms": 64},
             seeds=FIVE,
             images=(512_000,),
@@ -266,8 +266,8 @@ SUITES = {
             recipe="loop64",
             methods={
                 "closed": ON_GPU,
-                "encdiff": (*BASELINES["encdiff"], *ON_GPU),
-                "beta_vae": (*BASELINES["beta_vae"], *ON_GPU),
+                "encdiff": (*ALONE["encdiff"], *ON_GPU),
+                "beta_vae": (*ALONE["beta_vae"], *ON_GPU),
             },
             data={"rooms": 64},
             seeds=(0, 1, 2),
@@ -278,10 +278,10 @@ SUITES = {
         ),
         Suite(
             "gpu_rest",
-            "full budget on rooms at 64 px: the arms of the loop and the other methods",
+            "full budget on rooms at 64 px: the ablation of the loop and the other methods",
             recipe="loop64",
             methods={
-                "vae": ("loop.arm=vae", *ON_GPU),
+                "vae": ("method=vae", *ON_GPU),
                 "open": (*OPEN, *ON_GPU),
                 **{name: (*overrides, *ON_GPU) for name, overrides in OTHERS.items()},
                 **UNTRAINED,

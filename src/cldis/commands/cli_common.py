@@ -47,6 +47,13 @@ def run_command(
     return made
 
 
+def data_argument(command: argparse.ArgumentParser) -> None:
+    """Add `--data`, for a run whose images are not where it says."""
+    command.add_argument(
+        "--data", metavar="PATH_OR_NAME", help="where the images of the run are now"
+    )
+
+
 def open_run(run: str | Path) -> RunFolder:
     """Open a run folder; the import waits until a command needs it."""
     from cldis.training.run_folder import RunFolder

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import INTERRUPTED, out_folder, run_command
+from cldis.commands.cli_common import INTERRUPTED, data_argument, out_folder, run_command
 from cldis.text import command, say
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def add(commands: Commands) -> None:
         "--init", choices=("identity", "random", "pca"), help="where to start (default: identity)"
     )
     navigate.add_argument("--images", type=int, metavar="N", help="total image pairs to see")
+    data_argument(navigate)
     navigate.add_argument("--resume", action="store_true", help="go on after an interruption")
 
     name = run_command(commands, "name", _name, "give a direction a name")
@@ -46,7 +47,7 @@ def _navigate(options: argparse.Namespace) -> int:
     from cldis.navigation.navigate import navigate_run
 
     asked = {"directions": options.directions, "init": options.init, "images": options.images}
-    text = navigate_run(options.run, **asked, resume=options.resume)
+    text = navigate_run(options.run, **asked, resume=options.resume, data=options.data)
     if text is None:
         again = command("cldis", "navigate", options.run, "--resume")
         say(f"stopped and saved; go on with: {again}", error=True)

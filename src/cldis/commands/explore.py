@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import run_command
+from cldis.commands.cli_common import data_argument, run_command
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -16,22 +16,18 @@ def add(commands: Commands) -> None:
     explore = run_command(
         commands, "explore", _explore, "a page with a slider per direction, for your own photos"
     )
+    data_argument(explore)
     explore.add_argument("--port", type=int, metavar="N", help="default: the first free from 7860")
     explore.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="default: 127.0.0.1, this machine only; any other needs a password",
-    )
-    explore.add_argument(
-        "--password-file",
-        metavar="FILE",
-        help="holds the password; else $CLDIS_EXPLORE_PASSWORD",
+        help="default: 127.0.0.1, this machine only",
     )
 
 
 def _explore(options: argparse.Namespace) -> int:
     from cldis.explorer.server import explore
 
-    explore(options.run, options.host, options.port, options.password_file)
+    explore(options.run, options.host, options.port, options.data)
     return 0

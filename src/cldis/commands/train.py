@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import INTERRUPTED, open_run
 from cldis.config import Config
+from cldis.methods import METHODS
 from cldis.text import command, say
 
 if TYPE_CHECKING:
@@ -24,10 +25,15 @@ def add(commands: Commands) -> None:
     train.add_argument("--recipe", help="see `cldis recipes` (default: cpu64)")
     train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
     train.add_argument(
-        "--images", type=int, metavar="N", help="total images to see; stages keep their share"
+        "--images", type=int, metavar="N", help="total images to see; phases keep their share"
     )
     train.add_argument(
-        "--set", action="append", default=[], metavar="section.key=value", dest="overrides"
+        "--set",
+        action="append",
+        default=[],
+        metavar="section.key=value",
+        dest="overrides",
+        help=f"any setting; method=NAME takes {', '.join(METHODS)}",
     )
     train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     train.add_argument("--dry-run", action="store_true", help="say what would happen, write no run")
@@ -86,7 +92,7 @@ def _recipes(options: argparse.Namespace) -> int:
         say(
             f"{name}{mark}: {recipe.purpose}\n"
             f"    {config.model.resolution} px, {config.model.units} units, "
-            f"{config.model.conditioning}, arm {config.loop.arm}, "
+            f"{config.model.conditioning}, method {config.method}, "
             f"{config.training.images:,} images; {recipe.cost}"
         )
     return 0

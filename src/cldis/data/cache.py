@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 import zlib
 from collections import deque
@@ -28,10 +27,14 @@ from PIL import Image
 
 from cldis.data.decode import VERSION, decode_image, quiet, to_photo
 from cldis.data.source import check_indices
-from cldis.io import read_json, sync_directory, user_path, write_json
+from cldis.io import read_json, user_path, write_json, writing
+from cldis.progress import progress_bar
 
 CHECKED_IMAGES = 64  # how many images are compared with their checksum at every start
 CHUNK = 16  # images per task of the decoding threads
+# Begins every fingerprint, as in the first version: equal pixels keep their fingerprint, so that
+# a run finds its data again when only `VERSION` was raised.
+FINGERPRINTED = {"decode": 1}
 STALE_SECONDS = 86_400  # temporary files that nobody wrote to for so long belong to killed runs
 
 # label, and where the image is (an array: uint8 [H, W] or [H, W, 3]; None: there is none)
@@ -89,8 +92,31 @@ class CachedImages:
 
 
 def default_cache_dir() -> Path:
-    """`$CLDIS_CACHE`, or `~/.cache/cldis`."""
-    return user_path(os.environ.get("CLDIS_CACHE") or "~/.cache/cldis")
+    """`$CLDIS_CACHE`, or `$XDG_CACHE_HOME/cldis`, or `~/.cache/cldis`.
+
+    Raises:
+        ValueError: there is no home folder, and neither variable is set.
+    """
+    own, shared = os.environ.get("CLDIS_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    if not own and shared and os.path.isabs(shared):  # a relative one does not count (XDG)
+        own = os.path.join(shared, "cldis")
+    folder = user_path(own or "~/.cache/cldis")
+    if not own and not folder.is_absolute():
+        raise ValueError(
+            "there is no home folder to keep decoded images in; set CLDIS_CACHE to a folder that "
+            "can be written"
+        )
+    return folder
+
+
+def stamp(status: os.stat_result) -> tuple[int, ...]:
+    """What changes with the content of a file: size, times, mode.
+
+    The time of the content can be put back (`cp -p`, `touch -r`, an unpacked archive); the time at
+    which the system last changed the entry (ctime) cannot. Windows has the time of creation there.
+    The inode is left out: some network file systems number anew at every mount.
+    """
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode)
 
 
 def decoded_once(
@@ -168,50 +194,41 @@ def _build(
     """Decode `items` into the two files. Leaves both or neither."""
     stem.parent.mkdir(parents=True, exist_ok=True)
     _sweep(stem.parent)
-    handle, name = tempfile.mkstemp(prefix=f".{stem.name}.", suffix=".tmp", dir=stem.parent)
-    temporary, array_path = Path(name), stem.with_suffix(".npy")
+    array_path = stem.with_suffix(".npy")
     labels: list[str] = []
     skipped: list[tuple[str, str]] = []
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(FINGERPRINTED | {"resolution": resolution}).encode())
+    with writing(array_path) as file:
+        start = _write_header(file, count, resolution)
+        for label, result in _decode_all(items, count, resolution, progress):
+            if isinstance(result, str):
+                skipped.append((label, result))
+                continue
+            labels.append(label)
+            file.write(result.data)  # not through a map: there a full disk kills the process
+            digest.update(result.data)
+        if not labels:
+            raise NoImages(skipped)
+        file.seek(0)
+        rewritten = _write_header(file, len(labels), resolution)
+        assert rewritten == start, "the .npy header changed its length"
     try:
-        with os.fdopen(handle, "wb") as file:
-            start = _write_header(file, count, resolution)
-            for label, result in _decode_all(items, count, resolution, progress):
-                if isinstance(result, str):
-                    skipped.append((label, result))
-                    continue
-                labels.append(label)
-                file.write(result.data)  # not through a map: there a full disk kills the process
-                digest.update(result.data)
-            if not labels:
-                raise NoImages(skipped)
-            file.seek(0)
-            rewritten = _write_header(file, len(labels), resolution)
-            assert rewritten == start, "the .npy header changed its length"
-            file.flush()
-            os.fsync(file.fileno())
-        images = np.load(temporary, mmap_mode="r", allow_pickle=False)
+        images = np.load(array_path, mmap_mode="r", allow_pickle=False)
         checksum = _sample_checksum(images)
         del images
-        temporary.chmod(0o644)
-        os.replace(temporary, array_path)
-        try:
-            write_json(
-                stem.with_suffix(".json"),
-                {
-                    "settings": settings,
-                    "fingerprint": digest.hexdigest(),
-                    "checksum": checksum,
-                    "labels": labels,
-                    "skipped": skipped,
-                },
-            )
-        except BaseException:
-            array_path.unlink(missing_ok=True)
-            raise
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_directory(stem.parent)
+        write_json(
+            stem.with_suffix(".json"),
+            {
+                "settings": settings,
+                "fingerprint": digest.hexdigest(),
+                "checksum": checksum,
+                "labels": labels,
+                "skipped": skipped,
+            },
+        )
+    except BaseException:
+        array_path.unlink(missing_ok=True)
+        raise
 
 
 def _write_header(file: IO[bytes], count: int, resolution: int) -> int:
@@ -226,7 +243,6 @@ def _decode_all(
     items: Iterable[Item], count: int, resolution: int, progress: bool
 ) -> Iterator[tuple[str, NDArray[np.uint8] | str]]:
     """(label, image [3, H, W] or reason) in the order of `items`, a few chunks ahead at most."""
-    from tqdm import tqdm
 
     def decode(chunk: list[Item]) -> list[tuple[str, NDArray[np.uint8] | str]]:
         return [(label, _try_decode(source, resolution)) for label, source in chunk]
@@ -234,7 +250,7 @@ def _decode_all(
     workers = os.cpu_count() or 1
     queue = iter(items)
     waiting: deque[Future[list[tuple[str, NDArray[np.uint8] | str]]]] = deque()
-    bar = tqdm(total=count, desc="decoding", unit=" images", disable=not progress)
+    bar = progress_bar(count, "decoding", "images", not progress)
     pool = ThreadPoolExecutor(workers)
     try:
         with quiet():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import stat
 import threading
 import warnings
@@ -13,17 +12,17 @@ from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
+from cldis.data.formats import FORMATS, MAX_PIXELS, open_image, too_large
 from cldis.data.source import check_resolution
 
-VERSION = 1  # raise it whenever the same file decodes to other pixels
-MAX_PIXELS = 178_956_970  # beyond this an image counts as a decompression bomb (as in Pillow)
+VERSION = 2  # raise it whenever the same file decodes to other pixels
 LARGE_PIXELS = 16_000_000  # images from here on are decoded one at a time, to bound the memory
 BAND_PIXELS = 1_000_000
-DRAFT = 2  # a JPEG may be decoded at a fraction of its size, but at no less than 2x the target
+WHITES = (255, 4095, 65535)  # of integers: 8, 12 or 16 bits, by the greatest value
 
-_large_image = threading.Lock()
+_large_image = threading.RLock()
 
 # EXIF orientation -> what makes the picture upright
 _UPRIGHT = {
@@ -40,9 +39,10 @@ _UPRIGHT = {
 def load_photo(path: str | Path, resolution: int) -> NDArray[np.uint8]:
     """Read a photo from disk: uint8 [3, resolution, resolution], RGB in 0..255.
 
-    Every format Pillow reads. The picture is turned upright (EXIF), cropped to the centre square
-    and resized with an antialiasing filter; transparency becomes white, deep greyscale becomes
-    8 bit, of an animation the first frame counts. Colour profiles are not applied.
+    The formats of `cldis.data.formats`, by content and not by name. The picture is turned upright
+    (EXIF), cropped to the centre square and resized with an antialiasing filter; transparency
+    becomes white, deep greyscale becomes 8 bit, of an animation the first frame counts. Colour
+    profiles are not applied.
 
     Raises:
         ValueError: missing, broken, truncated, empty, no image, too large, or a resolution that
@@ -53,13 +53,18 @@ def load_photo(path: str | Path, resolution: int) -> NDArray[np.uint8]:
         try:
             return to_photo(Path(path), resolution)
         except ValueError as error:
-            raise ValueError(
-                f"{path}: {error}; give a photo that Pillow reads, such as a .jpg or .png"
-            ) from None
+            raise ValueError(f"{path}: {error}; give a photo such as a .jpg or .png") from None
 
 
-def to_photo(source: bytes | BinaryIO | Path, resolution: int) -> NDArray[np.uint8]:
+def to_photo(
+    source: bytes | BinaryIO | Path,
+    resolution: int,
+    formats: tuple[str, ...] = FORMATS,
+    max_pixels: int = MAX_PIXELS,
+) -> NDArray[np.uint8]:
     """As `load_photo`, from the bytes of a file, an open binary file or a path.
+
+    `formats` and `max_pixels` (held in memory) are for those who take less than every photo.
 
     Raises:
         ValueError: the reason alone, in words, without a file name.
@@ -67,14 +72,12 @@ def to_photo(source: bytes | BinaryIO | Path, resolution: int) -> NDArray[np.uin
     try:
         if isinstance(source, Path):
             _check_file(source)
-        elif isinstance(source, bytes):
-            if not source:
-                raise ValueError("the file is empty")
-            source = io.BytesIO(source)
-        with Image.open(source) as image:
-            _check_size(image)
-            image.draft("", (DRAFT * resolution, DRAFT * resolution))
-            return decode_image(image, resolution)
+        elif isinstance(source, bytes) and not source:
+            raise ValueError("the file is empty")
+        with open_image(source, resolution, formats, max_pixels) as opened:
+            large = opened.held >= LARGE_PIXELS
+            with _large_image if large else nullcontext():
+                return decode_image(opened.image, resolution)
     except Exception as error:  # Pillow's readers raise nearly everything on broken files
         raise ValueError(_reason(error)) from None
 
@@ -92,7 +95,7 @@ def decode_image(image: Image.Image, resolution: int) -> NDArray[np.uint8]:
         with _large_image if large else nullcontext():
             image.load()
             upright = _UPRIGHT.get(_orientation(image))  # after load(): some readers turn by then
-            small = _resize(_plain(_centre_square(image), image.format), resolution)
+            small = _resize(_plain(_centre_square(image)), resolution)
     except Exception as error:
         raise ValueError(_reason(error)) from None
     if upright is not None:
@@ -127,22 +130,18 @@ def _check_file(path: Path) -> None:
 
 
 def _check_size(image: Image.Image) -> None:
-    """Judge the size that the header claims, before a pixel is decoded."""
+    """Judge the size of an image before a pixel of it is decoded."""
     pixels = image.width * image.height
     if pixels < 1:
         raise ValueError(f"the image has no pixels ({image.width} x {image.height})")
     if pixels > MAX_PIXELS:
-        raise Image.DecompressionBombError
+        raise ValueError(too_large())
 
 
 def _reason(error: Exception) -> str:
     """Why a file cannot be used, in one line of words."""
     text = " ".join(str(error).split()) or type(error).__name__
     match error:
-        case UnidentifiedImageError():
-            return "not an image, or of a format that Pillow does not read"
-        case Image.DecompressionBombError():
-            return f"too large: more than {MAX_PIXELS / 1e6:.0f} megapixels"
         case FileNotFoundError():
             return "no such file"
         case PermissionError():
@@ -172,10 +171,10 @@ def _centre_square(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + side, top + side))
 
 
-def _plain(image: Image.Image, file_format: str | None) -> Image.Image:
+def _plain(image: Image.Image) -> Image.Image:
     """The image in one of the modes L, RGB and RGBa (colour times alpha), all 8 bit."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _to_8_bit(image, file_format)
+        return _to_8_bit(image)
     if image.has_transparency_data:
         if image.mode not in ("RGBA", "RGBa"):
             image = image.convert("RGBA")
@@ -193,11 +192,11 @@ def _resize(square: Image.Image, resolution: int) -> Image.Image:
     return square.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _to_8_bit(image: Image.Image, file_format: str | None) -> Image.Image:
+def _to_8_bit(image: Image.Image) -> Image.Image:
     """Deep greyscale as L.
 
-    16-bit images are divided by 257, so that 65535 becomes 255. The modes I and F do not say
-    what their white is, so the values do: up to 1 (F only), up to 255, up to 65535; anything else,
+    A file of 16 bits does not say how many of them its camera used, so the values do: white is 1
+    (floats only), 255, 4095 (12 bits) or 65535, the least that no value exceeds. Anything else,
     negative values included, is stretched from its least to its greatest value.
     """
     low, high = np.inf, -np.inf
@@ -206,16 +205,10 @@ def _to_8_bit(image: Image.Image, file_format: str | None) -> Image.Image:
         low, high = min(low, finite.min(initial=low)), max(high, finite.max(initial=high))
     if low > high:
         raise ValueError("the image has no finite pixel value")
-    sixteen_bit = image.mode.startswith("I;16") or (
-        image.mode == "I" and file_format in ("PNG", "PPM")
-    )
-    black, white = 0.0, 255.0
-    if sixteen_bit or (low >= 0 and 255 < high <= 65535):
-        white = 65535.0
-    elif image.mode == "F" and low >= 0 and high <= 1:
-        white = 1.0
-    elif low < 0 or high > 255:
-        black, white = low, high
+    whites = (1, *WHITES) if image.mode == "F" else WHITES
+    black, white = low, high
+    if low >= 0 and high <= whites[-1]:
+        black, white = 0.0, float(next(step for step in whites if high <= step))
     grey = np.empty((image.height, image.width), np.uint8)
     span = (white - black) or 1.0
     top = 0

@@ -7,23 +7,34 @@ import stat
 from collections import Counter
 from pathlib import Path
 
-from PIL import Image
-
-from cldis.data.cache import CachedImages, NoImages, decoded_once
+from cldis.data.cache import CachedImages, NoImages, decoded_once, stamp
+from cldis.data.formats import EXTENSIONS
 from cldis.data.source import check_resolution
 from cldis.io import user_path
 
-# image formats that Pillow does not read (a camera's raw file would come out as its thumbnail)
+# images of formats that are not read (a camera's raw file would come out as its thumbnail)
 UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw"}
-UNREADABLE |= {".orf", ".rw2", ".raf", ".pef"}
+UNREADABLE |= {".orf", ".rw2", ".raf", ".pef", ".jp2", ".j2k", ".tga", ".psd", ".eps", ".ico"}
 SHOWN_REASONS = 3
+# What our own commands write beside pictures: a folder with all files of a row is not image data.
+WRITTEN = (
+    {"run.json", "config.json"},  # train
+    {"model.safetensors", "config.json"},  # export
+    {"model_index.json"},  # the same for diffusers
+    {"analysis.json", "index.html"},  # analyse
+    {"scores.json", "gallery.png"},  # track
+    {"edits.json", "before_after.png"},
+    {"traversals.json", "overview.png"},
+    {"reconstructions.json", "reconstructions.png"},
+)
 
 
 class Folder(CachedImages):
     """Every image below a folder, in the order of their relative paths.
 
-    Hidden files and files that do not claim to be images are left aside; images that cannot be
-    used are listed in `skipped`. Files without an extension are tried.
+    Hidden files, files that do not claim to be images, and folders that our own commands wrote are
+    left aside; such folders, and images that cannot be used, are listed in `skipped`. Files without
+    an extension are tried.
     """
 
     def __init__(
@@ -59,18 +70,12 @@ class Folder(CachedImages):
 
 
 class _Scan:
-    """One walk over a folder: candidates with their (path, size, mtime, mode), and the rest."""
+    """One walk over a folder: candidates with what tells their version, and the rest."""
 
     def __init__(self, root: Path) -> None:
-        self.files: list[tuple[str, int, int, int]] = []
+        self.files: list[tuple[str, tuple[int, ...]]] = []
         self.skipped: list[tuple[str, str]] = []
         self.ignored: Counter[str] = Counter()
-        Image.init()
-        self._readable = {
-            extension
-            for extension, name in Image.registered_extensions().items()
-            if name in Image.OPEN
-        }
         self._seen: set[tuple[int, int]] = set()
         self._walk(root)
 
@@ -88,6 +93,10 @@ class _Scan:
             except OSError as error:
                 self._skip(below or ".", f"the folder cannot be read ({error.strerror})")
                 continue
+            names = {entry.name for entry in listing}
+            if below and any(written <= names for written in WRITTEN):
+                self._skip(below, "a run, an export or results of cldis, no image data")
+                continue
             for entry in listing:
                 if entry.name.startswith("."):
                     continue
@@ -99,10 +108,10 @@ class _Scan:
 
     def _file(self, path: str, entry: os.DirEntry[str]) -> None:
         extension = os.path.splitext(entry.name)[1].lower()
-        if extension in UNREADABLE and extension not in self._readable:
-            self._skip(path, f"Pillow does not read {extension} files; convert it to .jpg or .png")
+        if extension in UNREADABLE:
+            self._skip(path, f"{extension} files are not read; convert it to .jpg or .png")
             return
-        if extension and extension not in self._readable:
+        if extension and extension not in EXTENSIONS:
             self.ignored[extension] += 1
             return
         try:
@@ -113,7 +122,7 @@ class _Scan:
         if not stat.S_ISREG(status.st_mode):
             self._skip(path, "not a regular file")
             return
-        self.files.append((path, status.st_size, status.st_mtime_ns, status.st_mode))
+        self.files.append((path, stamp(status)))
 
     def _skip(self, path: str, reason: str) -> None:
         self.skipped.append((_printable(path), reason))
@@ -144,5 +153,5 @@ def _nothing(folder: str | Path, found: _Scan, undecodable: list[tuple[str, str]
     why = f" ({'; '.join(shown)})" if shown else ""
     return (
         f"{folder} holds no usable image among {total} files{why}; give a folder with .jpg, "
-        ".png or other images that Pillow reads"
+        ".png or other images (docs/data.md)"
     )

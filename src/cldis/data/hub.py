@@ -29,7 +29,7 @@ class Hub(CachedImages):
             dataset: `NAME` or `NAME:CONFIG` on the Hub, a folder that `save_to_disk` wrote, or a
                 `datasets.Dataset` or `DatasetDict` itself.
             resolution: side in pixels, a multiple of 8 in 8..1024.
-            cache_dir: where decoded images are kept; default `$CLDIS_CACHE` or `~/.cache/cldis`.
+            cache_dir: where decoded images are kept; default `cache.default_cache_dir()`.
             progress: show a progress bar while decoding.
 
         Raises:

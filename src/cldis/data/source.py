@@ -125,7 +125,7 @@ def open_data(
             `./rooms` for a folder of that name); `hf:NAME`, `hf:NAME:CONFIG` or `owner/name` for a
             Hugging Face dataset.
         resolution: side of the square images in pixels, a multiple of 8 in 8..1024.
-        cache_dir: where decoded images are kept; default `$CLDIS_CACHE` or `~/.cache/cldis`.
+        cache_dir: where decoded images are kept; default `cache.default_cache_dir()`.
         progress: show a progress bar while decoding.
 
     Raises:

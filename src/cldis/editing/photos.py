@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from cldis.data import load_photo, open_data
+from cldis.data import load_photo
 from cldis.data.skipped import skipped_table
 from cldis.editing.drawing import held_out
 from cldis.images import to_model
 from cldis.io import user_path, write_text
 from cldis.text import cut, folded
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
 
 MAX_NAME = 80  # bytes; names of outputs add to it
@@ -57,13 +58,13 @@ def read_photos(paths: Sequence[str], resolution: int) -> Photos:
     return Photos(to_model(np.stack(images)), _unique(names), skipped)
 
 
-def heldout_photos(run: RunFolder, count: int) -> Photos:
+def heldout_photos(run: RunFolder, count: int, named: str | None = None) -> Photos:
     """Held-out images of the run's own data, evenly spread over it.
 
     Raises:
         ValueError: the data is not there any more.
     """
-    source = open_data(run.about["data"]["source"], run.config.model.resolution)
+    source = open_run_data(run, named)
     chosen = held_out(source, count)
     names = [Path(source.label(int(index))).stem for index in chosen]
     return Photos(to_model(source.batch(chosen)), _unique(names), [])

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from cldis.explorer import pictures, views
 from cldis.explorer.collection import Collection, along
+from cldis.explorer.received import Received
 from cldis.explorer.sessions import Session, Sessions
 from cldis.explorer.studio import REACH, Begin, Studio
-from cldis.explorer.uploads import MAX_PHOTOS, discard, read_upload, shown_name
+from cldis.explorer.uploads import MAX_PHOTOS, read_upload, shown_name
 from cldis.images import to_model
 from cldis.training.info import run_info
 
@@ -25,36 +28,45 @@ View = tuple[str, str, str]  # status, stage, downloads
 class Actions:
     """Every method takes the key of a session first. Generators give the state as it grows."""
 
-    def __init__(self, studio: Studio, sessions: Sessions) -> None:
-        self.studio, self.sessions = studio, sessions
+    def __init__(self, studio: Studio, sessions: Sessions, received: Received) -> None:
+        self.studio, self.sessions, self.received = studio, sessions, received
 
     def words(self, amounts: Sequence[float]) -> str:
         """`smile +2, unit 3 -1`."""
         moved = [(i, amount) for i, amount in enumerate(amounts) if amount]
         return ", ".join(f"{self.studio.label(i)} {amount:+g}" for i, amount in moved)
 
-    def open_sample(self, key: str, index: int) -> Iterator[View]:
+    def open_sample(self, key: str, index: object) -> Iterator[View]:
         """Put a sample photo on the stage, keeping the edit."""
-        image, name = self.studio.samples.images[index], self.studio.samples.names[index]
-        waiting = Begin(name, image, image, None, image, image)
-        yield from self._put(key, waiting, lambda: self.studio.sample(index))
+        samples = self.studio.samples
+        try:
+            place = one_of(index, len(samples.names))
+        except ValueError as error:
+            yield views.status(str(error), "bad"), *self._still(self.sessions.get(key))
+            return
+        image = samples.images[place]
+        waiting = Begin(samples.names[place], image, image, None, image, image)
+        yield from self._put(key, waiting, lambda: self.studio.sample(place))
 
     def open_upload(self, key: str, path: str) -> Iterator[View]:
         """Put an uploaded photo on the stage; a refused one leaves everything as it was."""
-        session = self.sessions.get(key)
-        name = shown_name(path)
         try:
-            image = read_upload(path, self.studio.resolution)
+            image, name = self._read(key, path)
         except ValueError as error:
-            yield views.status(str(error), "bad"), *self._still(session)
+            yield views.status(str(error), "bad"), *self._still(self.sessions.get(key))
             return
         waiting = Begin(name, image, image, None, image, image)
         yield from self._put(key, waiting, lambda: self.studio.begin(image, name))
 
-    def open_listed(self, key: str, index: int) -> Iterator[View]:
-        """Put a picture of the collection on the stage."""
-        session, found = self.sessions.get(key), self.studio.collection()
-        place = session.ids[index]
+    def open_listed(self, key: str, index: object) -> Iterator[View]:
+        """Put a picture of the list that is shown on the stage."""
+        session = self.sessions.get(key)
+        try:
+            found = self.studio.collection()
+            place = session.ids[one_of(index, len(session.ids))]
+        except (ValueError, OSError) as error:
+            yield views.status(str(error), "bad"), *self._still(session)
+            return
         image = to_model(found.images[place][None])[0]
         name = shown_name(found.labels[place])
         waiting = Begin(name, image, image, None, image, image)
@@ -115,23 +127,28 @@ class Actions:
             return views.status(f"{error}", "bad")
 
     def second_sample(
-        self, key: str, index: int, chosen: Sequence[int]
+        self, key: str, index: object, chosen: Sequence[int]
     ) -> Iterator[tuple[str, str]]:
         """Take a sample as the second photo of a mix."""
+        try:
+            place = one_of(index, len(self.studio.samples.names))
+        except ValueError as error:
+            yield views.status(str(error), "bad"), ""
+            return
         yield views.status("Computing: reading the second photo …", "busy"), ""
-        self.sessions.get(key).other = self.studio.sample(index)
+        self.sessions.get(key).other = self.studio.sample(place)
         yield from self.mix(key, chosen)
 
     def second_upload(
         self, key: str, path: str, chosen: Sequence[int]
     ) -> Iterator[tuple[str, str]]:
         try:
-            image = read_upload(path, self.studio.resolution)
+            image, name = self._read(key, path)
         except ValueError as error:
             yield views.status(str(error), "bad"), ""
             return
         yield views.status("Computing: reading the second photo …", "busy"), ""
-        self.sessions.get(key).other = self.studio.begin(image, shown_name(path))
+        self.sessions.get(key).other = self.studio.begin(image, name)
         yield from self.mix(key, chosen)
 
     def mix(self, key: str, chosen: Sequence[int]) -> Iterator[tuple[str, str]]:
@@ -157,14 +174,14 @@ class Actions:
         """The edit on uploaded photos; those that cannot be read are named."""
         begins, refused = [], []
         for path in paths[:MAX_PHOTOS]:
-            name = shown_name(path)
             try:
-                image = read_upload(path, self.studio.resolution)
+                image, name = self._read(key, path)
                 begins.append(functools.partial(self.studio.begin, image, name))
             except ValueError as error:
-                refused.append(f"{name}: {error}")
+                refused.append(f"{shown_name(path)}: {error}")
         for path in paths[MAX_PHOTOS:]:
-            discard(path)
+            with suppress(ValueError), self.received.taken(key, path):
+                pass
         if len(paths) > MAX_PHOTOS:
             refused.append(f"{len(paths) - MAX_PHOTOS} photos beyond the first {MAX_PHOTOS}")
         yield from self._copy(key, begins, refused)
@@ -181,10 +198,16 @@ class Actions:
         )
         return views.status(words), pictures.draw_map(found, self.studio.rows[row].number)
 
-    def hit(self, key: str, x: float, y: float) -> Iterator[View]:
-        """Put the picture at a place of the map on the stage."""
+    def hit(self, key: str, place: object) -> Iterator[View]:
+        """Put the picture at a place [x, y] of the map on the stage."""
         session = self.sessions.get(key)
-        session.ids = [pictures.map_hit(self.studio.collection(), x, y)]
+        try:
+            if not isinstance(place, list):
+                raise ValueError(f"{place!r:.40} is no place of the map; click on a picture.")
+            session.ids = [pictures.map_hit(self.studio.collection(), *place)]
+        except (ValueError, OSError) as error:
+            yield views.status(str(error), "bad"), *self._still(session)
+            return
         yield from self.open_listed(key, 0)
 
     def listed(
@@ -222,6 +245,15 @@ class Actions:
 
     def run_page(self) -> str:
         return views.run_page(self.studio, run_info(self.studio.run))
+
+    def _read(self, key: str, path: str) -> tuple[Tensor, str]:
+        """An upload of this session, and its name; the file is removed, whatever it holds.
+
+        Raises:
+            ValueError: no such upload, or no picture that can be used.
+        """
+        with self.received.taken(key, path) as file:
+            return read_upload(file, self.studio.resolution), shown_name(file)
 
     def _code(self, session: Session) -> np.ndarray:
         assert session.photo is not None
@@ -274,3 +306,10 @@ class Actions:
             views.stage(self.studio, session.photo, session.picture, "done", words),
             views.photo_links(session.photo, session.picture, words),
         )
+
+
+def one_of(index: object, count: int) -> int:
+    """A place among `count` pictures. Raises ValueError for anything else."""
+    if type(index) is int and 0 <= index < count:
+        return index
+    raise ValueError(f"{index!r:.40} is none of the {count} pictures; choose one of them.")

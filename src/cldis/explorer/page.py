@@ -10,28 +10,27 @@ import gradio as gr
 
 from cldis.explorer import views
 from cldis.explorer.actions import Actions
-from cldis.explorer.door import key_of
 from cldis.explorer.gradio_parts import GalleryOutput, PictureOutput, untouched
 from cldis.explorer.pictures import coarse, picture
+from cldis.explorer.received import Received
 from cldis.explorer.sessions import Sessions
 from cldis.explorer.studio import REACH, Studio
 from cldis.explorer.uploads import FORMATS, MAX_BYTES, MAX_PHOTOS
 
-KEEP = (60, 300)  # seconds: how often Gradio looks for files of its own, and how old they may get
 LISTS = [("extremes of a direction", "extremes"), ("neighbours of my photo", "neighbours")]
 LISTS += [("outliers", "outliers")]
 ENDINGS = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"]
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """The page of a run."""
+def build(studio: Studio, received: Received) -> gr.Blocks:
+    """The page of a run; `received` holds what its visitors upload."""
     sessions = Sessions(len(studio.rows))
     title = f"cldis explorer: {studio.run.path.name}"
-    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=KEEP) as page:
-        Page(studio, Actions(studio, sessions), page)
+    with gr.Blocks(title=title, analytics_enabled=False) as page:
+        Page(studio, Actions(studio, sessions, received), page)
 
         def closed(request: gr.Request) -> None:
-            sessions.end(key_of(request))
+            sessions.end(key(request))
 
         page.unload(closed)
     return page
@@ -292,26 +291,26 @@ class Page:
         return self.labels()
 
     def first(self, request: gr.Request) -> Iterator[Any]:
-        yield from self.actions.open_sample(key_of(request), 0)
+        yield from self.actions.open_sample(key(request), 0)
 
     def sample(self, request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
-        yield from self.actions.open_sample(key_of(request), int(event.index))
+        yield from self.actions.open_sample(key(request), event.index)
 
     def uploaded(self, path: str | None, request: gr.Request) -> Iterator[Any]:
         if path is None:
             yield [gr.skip() for _ in range(4)]
             return
-        for view in self.actions.open_upload(key_of(request), path):
+        for view in self.actions.open_upload(key(request), path):
             yield [None, *view]
 
     def preview(self, request: gr.Request, *amounts: float) -> Any:
-        return self.actions.preview(key_of(request), amounts)
+        return self.actions.preview(key(request), amounts)
 
     def settle(self, request: gr.Request, *amounts: float) -> Any:
-        return self.actions.settle(key_of(request), amounts)
+        return self.actions.settle(key(request), amounts)
 
     def undone(self, request: gr.Request, *amounts: float) -> Any:
-        return self.one_or_all(self.actions.undo(key_of(request), amounts))
+        return self.one_or_all(self.actions.undo(key(request), amounts))
 
     def cleared(self) -> Any:
         return self.one_or_all((0.0,) * len(self.sliders))
@@ -321,13 +320,13 @@ class Page:
         return amounts[0] if len(amounts) == 1 else list(amounts)
 
     def draw(self, row: int, request: gr.Request) -> Iterator[Any]:
-        yield from self.actions.strip(key_of(request), row)
+        yield from self.actions.strip(key(request), row)
 
     def name(self, row: int, name: str) -> list[Any]:
         return [self.actions.rename(row, name), *self.labels()]
 
     def second(self, chosen: list[int], request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
-        yield from self.actions.second_sample(key_of(request), int(event.index), chosen)
+        yield from self.actions.second_sample(key(request), event.index, chosen)
 
     def second_uploaded(
         self, path: str | None, chosen: list[int], request: gr.Request
@@ -335,35 +334,41 @@ class Page:
         if path is None:
             yield [gr.skip() for _ in range(3)]
             return
-        for view in self.actions.second_upload(key_of(request), path, chosen):
+        for view in self.actions.second_upload(key(request), path, chosen):
             yield [None, *view]
 
     def mixed(self, chosen: list[int], request: gr.Request) -> Iterator[Any]:
-        yield from self.actions.mix(key_of(request), chosen)
+        yield from self.actions.mix(key(request), chosen)
 
     def copied(self, paths: list[str] | None, request: gr.Request) -> Iterator[Any]:
-        for view in self.actions.copy_to_uploads(key_of(request), paths or []):
+        for view in self.actions.copy_to_uploads(key(request), paths or []):
             yield [None, *view]
 
     def copied_samples(self, request: gr.Request) -> Iterator[Any]:
-        yield from self.actions.copy_to_samples(key_of(request))
+        yield from self.actions.copy_to_samples(key(request))
 
     def mapped(self, row: int) -> Iterator[Any]:
         yield views.status("Computing the map …", "busy"), gr.skip()
         yield self.actions.map(row)
 
     def listed(self, what: str, row: int, near: list[int], request: gr.Request) -> Any:
-        return self.actions.listed(key_of(request), what, row, near)
+        return self.actions.listed(key(request), what, row, near)
 
     def from_list(self, request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
-        for view in self.actions.open_listed(key_of(request), int(event.index)):
+        for view in self.actions.open_listed(key(request), event.index):
             yield [told(view[0]), *view]
 
     def from_map(self, request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
-        for view in self.actions.hit(key_of(request), *event.index):
+        for view in self.actions.hit(key(request), event.index):
             yield [told(view[0]), *view]
+
+
+def key(request: gr.Request) -> str:
+    """Of the page that asks: who the gate says it is, and what it calls itself."""
+    return str(request.session_hash)
 
 
 def told(status: str) -> str:
     """The status beside the collection: where the chosen picture has gone."""
-    return status if "busy" in status else views.status("The picture is under Edit now.")
+    done = views.status("The picture is under Edit now.")
+    return done if 'class="state done"' in status else status

@@ -1,56 +1,71 @@
-"""Serving the explorer: loopback unless told otherwise, a password elsewhere, no trace after."""
+"""Serving the explorer: loopback unless told otherwise, a token in its address, no trace after."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-LOOPBACK = ("127.0.0.1", "localhost")
-PASSWORD = "CLDIS_EXPLORE_PASSWORD"
-SHORTEST = 12  # characters of a password
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORTS = range(7860, 7900)
 WAITING = 64  # requests that may wait
-FILES = ("/gradio_api/file=", "/gradio_api/file/")  # where Gradio hands out its files
+# Asked to end by one of these, it cleans up as it does after Ctrl-C.
+ENDINGS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
 
 
-def explore(run: str | Path, host: str, port: int | None, password_file: str | None) -> None:
+def explore(run: str | Path, host: str, port: int | None, data: str | None = None) -> None:
     """Serve a run until Ctrl-C.
 
     Args:
-        host: a loopback address, or another one, which demands a password.
+        host: the address to listen on; one that is not loopback lets other machines in, which
+            need the printed address with its token too.
         port: None takes the first free one from 7860 on.
-        password_file: holds the password; None takes it from `$CLDIS_EXPLORE_PASSWORD`.
+        data: where the images of the run are; None looks where the run says.
 
     Raises:
-        ValueError: no such run, no password where one is needed, a port in use, or no Gradio.
+        ValueError: no such run, a port in use, or no Gradio.
     """
-    password = read_password(host, password_file)
     port = free_port(host, port)
-    # Asked to end, it cleans up as it does after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ending in ENDINGS:
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as `nohup` leaves SIGHUP
+            signal.signal(ending, _end)
     folder = Path(tempfile.mkdtemp(prefix="cldis-explore-"))
     try:
         prepare(folder)
         from cldis.explorer.studio import Studio
 
         print("opening the run and measuring what each direction changes", flush=True)
-        page = launch(Studio.open(run), host, port, password)
+        token = secrets.token_urlsafe(16)
+        page = launch(Studio.open(run, data), host, port, token, folder)
         try:
-            print(f"open http://{host}:{port} in a browser; Ctrl-C ends", flush=True)
+            for name in shown_names(host):
+                print(f"open http://{name}:{port}/?token={token} in a browser", flush=True)
+            print("this address lets in whoever has it; Ctrl-C ends", flush=True)
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
-            print("ended", flush=True)
+            with suppress(OSError):  # the terminal may be gone
+                print("ended", flush=True)
         finally:
             page.close(verbose=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _end(*_: object) -> NoReturn:
+    """A terminal that closes sends SIGHUP, and its shell sends it again: the first one counts."""
+    for ending in ENDINGS:
+        signal.signal(ending, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def prepare(folder: Path) -> None:
@@ -62,6 +77,8 @@ def prepare(folder: Path) -> None:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_TEMP_DIR"] = str(folder)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # Nobody is believed who says for whom a request is: uvicorn trusts no proxy.
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
     # Gradio asks its own server whether it is there; that must not go through a proxy.
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = ",".join(filter(None, [os.environ.get(name, ""), *LOOPBACK]))
@@ -73,23 +90,22 @@ def prepare(folder: Path) -> None:
         ) from None
 
 
-def launch(studio: Any, host: str, port: int, password: str | None) -> Any:
+def launch(studio: Any, host: str, port: int, token: str, folder: Path) -> Any:
     """Start the server in threads of its own; returns the page, which has `close`."""
     from starlette.middleware import Middleware
-    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from cldis.explorer.door import Door
+    from cldis.explorer.gate import Gate
+    from cldis.explorer.inbox import Inbox
     from cldis.explorer.page import build
+    from cldis.explorer.received import Received
     from cldis.explorer.style import css, paste_script, theme
     from cldis.explorer.uploads import MAX_BYTES
 
-    # A page elsewhere that points its own name at this machine must not be let in.
-    hosts = list(LOOPBACK) if host in LOOPBACK else ["*"]
-    locked = [] if password is None else [Middleware(Door, password=password)]
-    page = build(studio)
+    received = Received(folder / "uploads")
+    page = build(studio, received)
     page.queue(api_open=False, max_size=WAITING)
     page.launch(
-        server_name=host,
+        server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         prevent_thread_lock=True,
         share=False,
@@ -107,57 +123,27 @@ def launch(studio: Any, host: str, port: int, password: str | None) -> Any:
         js=paste_script(),
         app_kwargs={
             "middleware": [
-                Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
-                *locked,
-                Middleware(NoUploadsBack),
+                Middleware(Gate, token=token, host=host, names=machine_names(host)),
+                Middleware(Inbox, blocks=page, received=received),
             ]
         },
     )
     return page
 
 
-class NoUploadsBack:
-    """ASGI middleware: no uploaded file is handed out, not even to the page that sent it.
-
-    Gradio's parts ask for a preview of what was just sent. It may be read and removed before that
-    answer is under way, which would then break off; and nobody is to see another's photo.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(FILES):
-            from starlette.responses import PlainTextResponse
-
-            answer = PlainTextResponse("uploads are not handed out", status_code=404)
-            await answer(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+def machine_names(host: str) -> list[str]:
+    """What a browser may call this machine where the explorer listens on `host`."""
+    if host in LOOPBACK:
+        return list(LOOPBACK)
+    name = socket.gethostname()
+    return [*LOOPBACK, name, f"{name.partition('.')[0]}.local", socket.getfqdn()]
 
 
-def read_password(host: str, file: str | None) -> str | None:
-    """The password from a file, else from the environment.
-
-    Raises:
-        ValueError: none where one is needed, or too short.
-    """
-    if file is not None:
-        if not Path(file).is_file():
-            raise ValueError(f"--password-file {file} does not exist")
-        password: str | None = Path(file).read_text(encoding="utf-8").strip()
-    else:
-        password = os.environ.get(PASSWORD)
-    if password is None:
-        if host not in LOOPBACK:
-            raise ValueError(
-                f"--host {host} lets other machines in, which needs a password: give "
-                f"--password-file FILE or set {PASSWORD}"
-            )
-        return None
-    if len(password) < SHORTEST:
-        raise ValueError(f"the password has fewer than {SHORTEST} characters; choose a longer one")
-    return password
+def shown_names(host: str) -> list[str]:
+    """What to call the explorer in the addresses that are printed."""
+    if host in ("0.0.0.0", "::"):
+        return ["127.0.0.1" if host == "0.0.0.0" else "[::1]", socket.gethostname()]
+    return [f"[{host}]" if ":" in host else host]
 
 
 def free_port(host: str, port: int | None) -> int:

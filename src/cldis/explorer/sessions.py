@@ -41,8 +41,18 @@ class Session:
         return self.amounts
 
 
+def key_of(visitor: str, page: str) -> str:
+    """Of a page in a browser that the gate let in; `visitor` has no dash."""
+    return f"{visitor}-{page}"
+
+
+def visitor_of(key: str) -> str:
+    """The browser that a page is open in."""
+    return key.partition("-")[0]
+
+
 class Sessions:
-    """By the key that the browser's page has."""
+    """By the key of a page: `key_of`."""
 
     def __init__(self, rows: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.rows, self.clock = rows, clock

@@ -6,40 +6,26 @@ import html
 import re
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from cldis.data.decode import DRAFT, decode_image
+from cldis.data.decode import to_photo
+from cldis.data.formats import SNIFFED, kind_of
 from cldis.images import to_model
 
-# Judged by content, never by name. Pillow reads many more, some through other programs.
+# Judged by content, never by name; a part of `cldis.data.formats.FORMATS`.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MAX_BYTES = 20 * 2**20
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 64_000_000  # held while decoding
 MAX_PHOTOS = 48  # at a time
 
 
 def read_upload(path: str | Path, resolution: int) -> Tensor:
-    """Decode an uploaded file and remove it: [3, resolution, resolution] in [-1, 1].
+    """Decode an uploaded file: [3, resolution, resolution] in [-1, 1].
 
     Raises:
         ValueError: too large, empty, no picture of `FORMATS`, too many pixels, or broken.
     """
-    path = Path(path)
-    try:
-        return _decode(path, resolution)
-    finally:
-        discard(path)
-
-
-def discard(path: str | Path) -> None:
-    """Remove an uploaded file, and the folder that was made for it."""
-    path = Path(path)
-    try:
-        path.unlink(missing_ok=True)
-        path.parent.rmdir()
-    except OSError:  # not ours, or another upload of the same content has come in
-        pass
+    return _decode(Path(path), resolution)
 
 
 def shown_name(path: str | Path) -> str:
@@ -61,25 +47,14 @@ def _decode(path: Path, resolution: int) -> Tensor:
         )
     if size == 0:
         raise ValueError("The file is empty; send a picture.")
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            pixels = image.width * image.height
-            if pixels > MAX_PIXELS:
-                raise ValueError(
-                    f"The picture has {image.width} x {image.height} pixels; at most "
-                    f"{MAX_PIXELS // 10**6} megapixels are taken. Send a smaller one."
-                )
-            image.draft("", (DRAFT * resolution, DRAFT * resolution))
-            try:
-                photo = decode_image(image, resolution)
-            except ValueError as error:
-                raise ValueError(f"The picture is broken: {error}.") from None
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        what = "has too many pixels" if isinstance(error, Image.DecompressionBombError) else ""
+    with path.open("rb") as file:
+        kind = kind_of(file.read(SNIFFED))
+    if kind not in FORMATS:
         raise ValueError(
-            f"The file {what or 'is not a picture that can be read'}; send a JPEG, PNG, WebP, "
-            f"GIF or BMP."
-        ) from None
-    except (OSError, SyntaxError, EOFError) as error:
-        raise ValueError(f"The picture is broken ({' '.join(str(error).split())}).") from None
+            "The file is not a picture that can be read; send a JPEG, PNG, WebP, GIF or BMP."
+        )
+    try:
+        photo = to_photo(path, resolution, FORMATS, MAX_PIXELS)
+    except ValueError as error:
+        raise ValueError(f"The picture cannot be used: {error}. Send another one.") from None
     return to_model(photo[None])[0]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
+from cldis.methods import find_method
+
 if TYPE_CHECKING:
     from cldis.navigation.directions import Directions
 
@@ -41,6 +43,7 @@ def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
         header=header(record["licence"]),
         config=record["config"],
         method=method(record["config"]),
+        draws_by_diffusion=draws_by_diffusion(record["config"]),
         licence=record["licence"],
         data=record["data"],
         training=record["training"],
@@ -67,15 +70,19 @@ def header(licence: str) -> str:
 
 def method(config: Mapping[str, Any]) -> str:
     """The method in words."""
-    name = config["baseline"]["method"]
-    return f"arm `{config['loop']['arm']}`" if name == "none" else f"baseline `{name}`"
+    return f"{find_method(config['method']).label} (`{config['method']}`)"
+
+
+def draws_by_diffusion(config: Mapping[str, Any]) -> bool:
+    """Whether it has a diffusion decoder."""
+    return "diffusion" in find_method(config["method"]).branches
 
 
 def limits(record: Mapping[str, Any]) -> list[str]:
     """What this model cannot do, as far as its own record tells."""
     side, data = record["config"]["model"]["resolution"], record["data"]
     said = [f"It sees and draws squares of {side} x {side} pixels; larger photos are reduced."]
-    if record["config"]["loop"]["arm"] == "vae":
+    if not draws_by_diffusion(record["config"]):
         said.append("It has no diffusion decoder: it encodes, and cannot edit a photo.")
     else:
         said.append(

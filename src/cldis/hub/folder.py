@@ -12,8 +12,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,18 +24,19 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cldis.config import Config
+from cldis.config_upgrade import upgrade
 from cldis.hub.card import model_card
 from cldis.hub.facts import checked_licence, facts_of
 from cldis.io import (
+    NAME_START,
     read_json,
     sync_directory,
-    temporary_start,
     user_path,
     write_bytes,
     write_json,
     write_text,
 )
-from cldis.methods import build
+from cldis.methods.build import build
 from cldis.navigation.store import (
     TENSORS,
     TEXT,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from cldis.model import Model
     from cldis.navigation.directions import Directions
 
-TYPE, FORMAT = "cldis", 1
+TYPE, FORMAT = "cldis", 2
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
 INDEX = "model_index.json"
@@ -100,11 +101,9 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
         for name, tensor in model.loop.state_dict().items()
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(
-        tempfile.mkdtemp(prefix=temporary_start(folder.name), suffix=".tmp", dir=folder.parent)
-    )
+    made = folder.with_name(f".{secrets.token_hex(8)}.tmp")
+    made.mkdir()
     try:
-        made.chmod(0o755)
         write_bytes(made / WEIGHTS, save(weights, metadata={"format": "pt"}))
         write_json(made / CONFIG, record)
         if directions is not None:
@@ -170,7 +169,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         )
     if not all(isinstance(record.get(key), Mapping) for key in ("config", "units")):
         raise ValueError(f"{folder / CONFIG} lacks its entries; restore it or save again")
-    return record
+    return {**record, "config": upgrade(record["config"])}
 
 
 def stored_directions(folder: str | Path, units: int) -> Directions:
@@ -246,7 +245,7 @@ def _put(made: Path, folder: Path) -> None:
     if not folder.exists():
         os.replace(made, folder)
     else:
-        old = folder.with_name(f"{temporary_start(folder.name)}{os.getpid()}.old.tmp")
+        old = folder.with_name(f".{folder.name[:NAME_START]}.{os.getpid()}.old.tmp")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import tempfile
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cldis.hub.folder import FILES, save_model
-from cldis.io import user_path
+from cldis.io import NO_SPACE, user_path
 
 if TYPE_CHECKING:
     from cldis.model import Model
@@ -97,7 +96,7 @@ def _asked(what: str, fix: str, ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
     except Exception as error:  # network, rights, names: each library below raises its own types
-        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
             raise
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
         raise ValueError(f"{what} ({reason or type(error).__name__}); {fix}") from None

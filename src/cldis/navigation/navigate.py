@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cldis.data import open_data
+from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.model import Model, load
 from cldis.navigation.decoder import codes_of, few_step_decoder
@@ -17,23 +17,19 @@ from cldis.navigation.recognition import Recognition
 from cldis.navigation.store import folder_of, has_directions, load_directions, save_directions
 from cldis.navigation.train import STATE, Init, Navigator, Recipe, Scene, read_recipe
 from cldis.text import command
+from cldis.training.lock import run_lock
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
 
 CODES = 4096  # training images whose codes are moved
 MOST = 16  # directions, where nobody says how many
 
 
-def scene_of(run: RunFolder, model: Model, steps: int) -> Scene:
-    """Decoder and codes of a run.
-
-    Raises:
-        ValueError: the data of the run is not there any more.
-    """
-    source = open_data(run.about["data"]["source"], model.resolution)
+def scene_of(run: RunFolder, model: Model, source: ImageSource, steps: int) -> Scene:
+    """Decoder and codes of a run."""
     train, heldout = split(len(source))
     chosen = np.sort(np.random.default_rng(0).permutation(train)[:CODES])
-    checkpoint = run.latest()
-    assert checkpoint is not None
+    checkpoint = run.used()
     return Scene(
         decode=few_step_decoder(model, steps),
         codes=codes_of(model, source, chosen),
@@ -61,49 +57,54 @@ def navigate_run(
     images: int | None = None,
     resume: bool = False,
     quiet: bool = False,
+    data: str | None = None,
 ) -> str | None:
     """Learn and store directions; a table in words, or None when interrupted (all is saved).
 
     Args:
         directions, init, images: None takes the default, or what `resume` goes on with.
+        data: where the images of the run are; None looks where the run says.
 
     Raises:
-        ValueError: no such run, more directions than units, named directions that would be lost,
+        ValueError: no such run, its images are gone, another process writes into it, more
+            directions than units, named directions that would be lost,
             an unfinished navigation without `resume`, or none with it.
         RuntimeError: no direction is recognised; what was stored before is kept.
     """
     run, model = RunFolder.open(path), load(path)
-    folder = folder_of(run)
-    keep_names(run)
-    if resume and (directions, init, images) != (None, None, None):
-        raise ValueError(
-            "--resume takes its settings from the interrupted navigation; leave out --directions, "
-            "--init and --images"
-        )
-    if resume:
-        recipe = read_recipe(folder)
-    elif (folder / STATE).exists():
-        raise ValueError(
-            f"{folder} holds an unfinished navigation; go on with "
-            f"`{command('cldis', 'navigate', path, '--resume')}`, or remove {folder / STATE} to "
-            f"start afresh"
-        )
-    else:
-        recipe = recipe_for(model, directions, init, images)
-    navigator = Navigator(scene_of(run, model, recipe.steps), recipe, folder, quiet)
-    if resume:
-        navigator.resume()
-    if not navigator.fit():
-        return None
-    found = navigator.recognise()
-    try:
-        kept = outcome(navigator, found)
-    except RuntimeError:
-        (folder / STATE).unlink()  # there is nothing to go on with; trying again starts anew
-        raise
-    stored = save_directions(run, *kept)
-    (folder / STATE).unlink()
-    return summary(found, stored)
+    with run_lock(run.path):
+        folder = folder_of(run)
+        keep_names(run)
+        if resume and (directions, init, images) != (None, None, None):
+            raise ValueError(
+                "--resume takes its settings from the interrupted navigation; leave out "
+                "--directions, --init and --images"
+            )
+        if resume:
+            recipe = read_recipe(folder)
+        elif (folder / STATE).exists():
+            raise ValueError(
+                f"{folder} holds an unfinished navigation; go on with "
+                f"`{command('cldis', 'navigate', run.path, '--resume')}`, or remove "
+                f"{folder / STATE} to start afresh"
+            )
+        else:
+            recipe = recipe_for(model, directions, init, images)
+        source = open_run_data(run, data, progress=not quiet)
+        navigator = Navigator(scene_of(run, model, source, recipe.steps), recipe, folder, quiet)
+        if resume:
+            navigator.resume()
+        if not navigator.fit():
+            return None
+        found = navigator.recognise()
+        try:
+            kept = outcome(navigator, found)
+        except RuntimeError:
+            (folder / STATE).unlink()  # there is nothing to go on with; trying again starts anew
+            raise
+        stored = save_directions(run, *kept)
+        (folder / STATE).unlink()
+        return summary(found, stored)
 
 
 def outcome(navigator: Navigator, found: Recognition) -> tuple[Directions, dict[str, Any]]:
@@ -179,11 +180,13 @@ def name_direction(path: str | Path, key: str, name: str) -> str:
     """Give a stored direction a name; returns what was done in words.
 
     Raises:
-        ValueError: no directions, no such direction, or a name that cannot be used.
+        ValueError: no directions, no such direction, a name that cannot be used, or another process
+            writes into the run.
     """
     run = RunFolder.open(path)
-    stored = load_directions(run)
-    number = stored.number(key)
-    named = stored.named(number, name)
-    save_directions(run, named)
+    with run_lock(run.path):
+        stored = load_directions(run)
+        number = stored.number(key)
+        named = stored.named(number, name)
+        save_directions(run, named)
     return f"direction {number} is now {named.names[number]!r}"

@@ -18,16 +18,16 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
-from tqdm import tqdm
 
 from cldis.io import write_bytes
 from cldis.navigation.decoder import Decode
 from cldis.navigation.directions import Directions, check_count
 from cldis.navigation.predictor import Predictor, navigation_loss
 from cldis.navigation.recognition import Recognition, Tally, held_out_rows
+from cldis.progress import progress_bar
 from cldis.training.checkpoint import load_into, load_optimizer, optimizer_tensors
+from cldis.training.interrupts import Interrupts
 from cldis.training.sampler import step_seed
-from cldis.training.trainer import Interrupts
 
 Init = Literal["identity", "random", "pca"]
 INITS: tuple[Init, ...] = ("identity", "random", "pca")
@@ -122,14 +122,8 @@ class Navigator:
             OSError: the state could not be written; the one before is good.
         """
         batch = self.recipe.batch
-        bar = tqdm(
-            total=self.steps * batch,
-            initial=self.step * batch,
-            unit="pair",
-            desc="navigate",
-            disable=self.quiet,
-            smoothing=0.05,
-        )
+        done = self.step * batch
+        bar = progress_bar(self.steps * batch, "navigate", "pairs", self.quiet, done)
         with Interrupts(self.ask_to_stop), bar:
             while self.step < self.steps and not self.stop:
                 loss, accuracy = self.learn()

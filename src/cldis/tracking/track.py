@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from cldis.data.source import ImageSource, open_data
 from cldis.editing.drawing import held_out, vae_draw
-from cldis.io import user_path, write_json
+from cldis.io import read_json, user_path, write_json
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
 from cldis.metrics.tracking.motion import flow_function
@@ -27,7 +27,10 @@ from cldis.model import Model, load
 from cldis.navigation.decoder import codes_of
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units
+from cldis.progress import each
 from cldis.tracking.maps import FOLDER, SCORES, maps_of, save_maps
+from cldis.training.lock import run_lock
+from cldis.training.run_data import is_run_data, open_run_data
 from cldis.training.run_folder import RunFolder
 
 FORMAT = 1
@@ -113,7 +116,7 @@ def track(
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
         model = load(folder.path)
         directions = directions or directions_or_units(folder, model.units)
-        source = source or open_data(folder.about["data"]["source"], model.resolution)
+        source = source or open_run_data(folder, progress=progress)
     if directions.units != model.units:
         raise ValueError(
             f"the directions are of {directions.units} units, the model has {model.units}"
@@ -123,7 +126,7 @@ def track(
             f"the images are {source.resolution} px but the model is of {model.resolution} px; "
             f"open them with open_data(name, {model.resolution})"
         )
-    trained_on = folder is None or source.fingerprint == folder.about["data"]["fingerprint"]
+    trained_on = folder is None or is_run_data(folder, source)
     chosen = choose(source, images, trained_on)
     worker = Worker(model, directions, shifts, steps, estimator, seed)
     tracking = worker.run(source, chosen, progress)
@@ -203,7 +206,7 @@ class Worker:
             again.append(pictures[-1].astype(np.uint8))
         tally = Tally(floor.level())
         samples, curves = [], []
-        numbers = tqdm(chosen, desc="track", unit="image", disable=not progress)
+        numbers = each(chosen, len(chosen), "track", "images", not progress)
         for i, number in enumerate(numbers):
             frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
             picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)
@@ -293,18 +296,33 @@ def track_to_folder(
         Scores and the folder.
 
     Raises:
-        ValueError: see `track`.
+        ValueError: see `track`; scores of the run's own images would be replaced by those of other
+            images, or another process writes into the run.
     """
     from cldis.tracking.pictures import write_pictures
 
     run = RunFolder.open(path)
     source = open_data(data, run.config.model.resolution, progress=progress) if data else None
-    tracking = track(run, source, images, progress=progress)
     folder = user_path(out) if out else run.path / FOLDER
-    checkpoint = run.latest()
-    assert checkpoint is not None
-    tracking.scores["checkpoint"] = checkpoint.name
-    write_pictures(tracking, folder)
-    save_maps(maps_of(tracking), folder)
-    write_json(folder / SCORES, tracking.scores)
+    if source is not None and not out:
+        keep_scores(run, source)
+    with run_lock(run.path) if not out else nullcontext():
+        tracking = track(run, source, images, progress=progress)
+        checkpoint = run.used()
+        tracking.scores["checkpoint"] = checkpoint.name
+        write_pictures(tracking, folder)
+        save_maps(maps_of(tracking), folder)
+        write_json(folder / SCORES, tracking.scores)
     return tracking.scores, folder
+
+
+def keep_scores(run: RunFolder, source: ImageSource) -> None:
+    """Raises ValueError: scores of other images would replace those of the run's own images."""
+    path = run.path / FOLDER / SCORES
+    if is_run_data(run, source) or not path.is_file():
+        return
+    if read_json(path).get("data", {}).get("trained_on"):
+        raise ValueError(
+            f"{path} holds scores of the images that the run was trained on, and {source.name} is "
+            f"other images; keep both: give --out DIR"
+        )

@@ -32,12 +32,10 @@ def info_text(info: dict[str, Any]) -> str:
     """A page of plain text for a terminal."""
     data, progress, config = info["data"], info["progress"], info["config"]
     rate = progress["images_per_second"]
-    baseline = config["baseline"]["method"]
-    method = f"arm {config['loop']['arm']}" if baseline == "none" else f"baseline {baseline}"
     lines = [
         f"run         {info['run']}",
         f"created     {info['created']}, git {info['git']}, seed {info['seed']}",
-        f"recipe      {config['recipe']}, {method}, "
+        f"recipe      {config['recipe']}, method {config['method']}, "
         f"{config['model']['units']} units, {config['model']['resolution']} px",
         f"data        {data['source']}: {data['images']} images, {data['skipped']} skipped, "
         f"fingerprint {data['fingerprint'][:12]}",

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cldis.data.cache import stamp
 from cldis.io import user_path
 
 DOCUMENT = "docs/data.md"
@@ -124,7 +125,7 @@ def find(data: str, *names: str) -> Path:
 def identity(data: str, *paths: Path) -> list[object]:
     """What a cache key holds of the files: names, sizes and times of change."""
     status = [(path, path.stat()) for path in paths]
-    return [data, *([str(path.resolve()), s.st_size, s.st_mtime_ns] for path, s in status)]
+    return [data, *([str(path.resolve()), *stamp(s)] for path, s in status)]
 
 
 def damaged(data: str, path: Path, reason: object) -> ValueError:

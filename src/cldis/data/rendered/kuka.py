@@ -49,7 +49,7 @@ class Kuka(Mixed):
 
     Args:
         resolution: height and width in pixels: 32 or 64.
-        cache_dir: folder of the cache; without it $CLDIS_CACHE, else ~/.cache/cldis.
+        cache_dir: folder of the cache; without it `default_cache_dir()`.
         progress: show a bar while rendering.
         steps: number of values of each joint angle, at least 2; the range stays the same.
 

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.progress import progress_bar
+
 SHAPES = ("cube", "cylinder", "sphere", "cone")
 SIZES = (0.10, 0.155)  # metres, half the side of the cube
 HEIGHTS = {"cube": 1.0, "cylinder": 1.45, "sphere": 1.2, "cone": 1.35}  # half height per size
@@ -56,7 +58,6 @@ def render_maps(steps: int = STEPS, progress: bool = False) -> NDArray[np.uint8]
     Raises:
         ValueError: PyBullet is not installed.
     """
-    from tqdm import tqdm
 
     cells = product(
         range(len(SHAPES)), range(len(SIZES)), range(len(CAMERAS)), range(steps), range(steps)
@@ -66,7 +67,7 @@ def render_maps(steps: int = STEPS, progress: bool = False) -> NDArray[np.uint8]
     maps = np.empty((count, len(MAPS), SIDE, SIDE), np.uint8)
     with (
         stage() as arm,
-        tqdm(total=count, desc="rendering kuka", unit=" images", disable=not progress) as bar,
+        progress_bar(count, "rendering kuka", "images", not progress) as bar,
     ):
         for number, (shape, size, camera, horizontal, vertical) in enumerate(cells):
             arm.pose(float(across[horizontal]), float(up[vertical]))

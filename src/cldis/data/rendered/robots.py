@@ -55,7 +55,7 @@ class Robots(FactorGrid):
 
     Args:
         resolution: height and width in pixels: 32, 64 or 128.
-        cache_dir: folder of the cache; without it $CLDIS_CACHE, else ~/.cache/cldis.
+        cache_dir: folder of the cache; without it `default_cache_dir()`.
 
     Raises:
         ValueError: the resolution is none of the above, or robohash is needed and not installed.

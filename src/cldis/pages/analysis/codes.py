@@ -100,9 +100,7 @@ def other_run(
 
 def method_words(config: Config) -> str:
     """What a run is, in a few words."""
-    method = config.baseline.method
-    words = f"arm {config.loop.arm}" if method == "none" else f"baseline {method}"
-    return f"{words}, {config.training.images:,} images, seed {config.training.seed}"
+    return f"method {config.method}, {config.training.images:,} images, seed {config.training.seed}"
 
 
 def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
-from cldis.io import sync_directory, temporary_start, write_bytes
+from cldis.io import write_bytes, writing
 from cldis.model import Model
+from cldis.progress import progress_bar
 from cldis.training.run_folder import RunFolder
 
 ROWS = 1024  # images in a shard
@@ -28,7 +27,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class CollectionCodes:
-    """Both codes of every image; None where the arm lacks the branch."""
+    """Both codes of every image; None where the method lacks the branch."""
 
     paths: list[str]
     sem: Floats | None  # [n, d], means
@@ -56,9 +55,7 @@ def code_key(run: RunFolder, source: ImageSource) -> str:
     Raises:
         ValueError: the run has no checkpoint yet.
     """
-    checkpoint = run.latest()
-    if checkpoint is None:
-        raise ValueError(f"{run.path} has no checkpoint yet; go on with it with `--resume`")
+    checkpoint = run.used()
     with (checkpoint / "ema.safetensors").open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     text = f"{weights} {source.fingerprint} {len(source)} {ROWS}"
@@ -84,7 +81,7 @@ def encode_resumable(
             shutil.rmtree(other, ignore_errors=True)
     folder = parts / key
     fresh = 0
-    with tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar:
+    with progress_bar(len(source), "encode", "images", quiet) as bar:
         for start in range(0, len(source), ROWS):
             indices = np.arange(start, min(start + ROWS, len(source)))
             shard = folder / f"part-{start:09d}.parquet"
@@ -164,16 +161,7 @@ def _whole(shard: Path, rows: int) -> bool:
 def _join(shards: list[Path], path: Path, units: int, key: str) -> None:
     """One file of all shards, a shard in memory at a time; it appears whole or not at all."""
     schema = schema_of(units).with_metadata({KEY: key.encode()})
-    temporary = path.with_name(f"{temporary_start(path.name)}{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            with pq.ParquetWriter(file, schema) as writer:
-                for shard in shards:
-                    rows = pq.read_table(pa.BufferReader(shard.read_bytes()))
-                    writer.write_table(rows.cast(schema))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_directory(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for shard in shards:
+            rows = pq.read_table(pa.BufferReader(shard.read_bytes()))
+            writer.write_table(rows.cast(schema))

@@ -35,7 +35,7 @@ def analyse(
     """Analyse a collection; an interrupted analysis goes on when it is called again.
 
     Args:
-        run: a run folder, of any arm.
+        run: a run folder, of any method.
         data: a folder of images or another name of `open_data`.
         out: folder for the results.
         table: CSV file of labels.
@@ -109,8 +109,7 @@ def _encoded(
 
 
 def _about_run(run: RunFolder) -> dict[str, Any]:
-    latest = run.latest()
-    assert latest is not None
+    latest = run.used()
     return {
         "name": run.path.resolve().name,
         "method": method_words(run.config),
