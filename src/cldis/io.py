@@ -48,6 +48,18 @@ def user_path(path: str | os.PathLike[str]) -> Path:
     return Path(os.path.expanduser(path))
 
 
+@contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """A file by a name that is UTF-8, for safetensors, which takes no other."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield Path(f"/dev/fd/{file.fileno()}")
+    else:
+        yield path
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` to `path` atomically (temporary file, fsync, rename).
 

@@ -83,8 +83,9 @@ class Patient:
     def write(self, text: str) -> int:
         try:
             self._stream.write(text)
-        except UnicodeEncodeError as error:
-            self._stream.write(text.encode(error.encoding, "backslashreplace").decode("ascii"))
+        except UnicodeEncodeError:
+            known = self._stream.encoding or "ascii"
+            self._stream.write(text.encode(known, "backslashreplace").decode(known))
         except (OSError, ValueError) as error:  # ValueError: closed
             self._mute(error)
         return len(text)

@@ -13,7 +13,7 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save
 
-from cldis.io import user_path, write_bytes, write_json
+from cldis.io import user_path, utf8_path, write_bytes, write_json
 from cldis.navigation.directions import Directions
 from cldis.text import command
 from cldis.training.run_folder import RunFolder
@@ -100,7 +100,7 @@ def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
     if not path.is_file():
         raise ValueError(f"{name} has no directions yet; run `{again}`")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as name, safe_open(name, framework="pt") as file:
             return file.get_tensor("matrix"), json.loads(file.metadata()["directions"])
     except Exception as error:  # safetensors raises its own types
         raise ValueError(

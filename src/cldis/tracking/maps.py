@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.io import read_json, user_path, write_bytes
+from cldis.io import read_json, user_path, utf8_path, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
@@ -120,7 +120,7 @@ def load_maps(run: RunFolder | str | Path) -> Maps | None:
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="np") as file:
+        with utf8_path(path) as name, safe_open(name, framework="np") as file:
             scores = json.loads(file.metadata()["scores"])
             names = [item.name for item in fields(Maps) if item.name != "scores"]
             return Maps(scores, **{name: file.get_tensor(name) for name in names})
