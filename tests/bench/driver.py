@@ -12,14 +12,15 @@ import time
 
 import torch
 
-from bench.grid import SMALL, patch_scores
+from cldis.bench import score
 from cldis.bench.suites import SUITES
 from cldis.cli import main
 from cldis.training.trainer import Trainer
+from support.bench_suite import SMALL, quick_scores
 
 torch.set_num_threads(1)
 SUITES[SMALL.name] = SMALL
-patch_scores()
+score.scores = quick_scores  # type: ignore[assignment]
 number, _, limit = os.environ.get("CLDIS_TEST_KILL", "0:0").partition(":")
 slow = float(os.environ.get("CLDIS_TEST_SLOW", "0"))
 taken = 0

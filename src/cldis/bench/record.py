@@ -16,6 +16,7 @@ from cldis.config import Config
 from cldis.io import read_json, write_json
 
 FORMAT = 2  # 1 has the settings of an earlier version (cldis.config_upgrade)
+Record = dict[str, Any]  # a result: the entries `KEYS`
 KEYS = {
     "format",
     "suite",
@@ -60,7 +61,7 @@ def path_of(results: Path, cell: Cell) -> Path:
     return results / cell.suite / f"{cell.name}.json"
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
+def write_record(path: Path, record: Record) -> None:
     """Write a result with its checksum, atomically.
 
     Raises:
@@ -71,7 +72,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     write_json(path, {**record, "sha256": _checksum(record)})
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> Record:
     """Read a result.
 
     Raises:
@@ -99,7 +100,7 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def cell_of(record: dict[str, Any]) -> Cell:
+def cell_of(record: Record) -> Cell:
     return Cell(*(record[key] for key in ("suite", "method", "data", "images", "seed")))
 
 
@@ -108,7 +109,7 @@ def settings(config: Config) -> dict[str, Any]:
     return {key: item for key, item in config.flat().items() if key not in VARYING}
 
 
-def record_settings(record: dict[str, Any]) -> dict[str, Any]:
+def record_settings(record: Record) -> dict[str, Any]:
     """`settings` of a result. Settings added to the package since then have their defaults.
 
     Raises:
@@ -123,6 +124,6 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
     return ", ".join(f"{key} {one.get(key)!r} / {other.get(key)!r}" for key in keys)
 
 
-def _checksum(record: dict[str, Any]) -> str:
+def _checksum(record: Record) -> str:
     text = json.dumps(record, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
