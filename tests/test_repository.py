@@ -42,7 +42,7 @@ LAYERS["explorer"] = ABOVE | {"navigation", "editing", "tracking", "pages"}
 LAYERS["bench"] = ABOVE | {"navigation", "editing", "tracking"}
 LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
-EVERYWHERE = {"arrays", "config", "config_upgrade", "images", "io", "progress"}
+EVERYWHERE = {"arrays", "config", "config_upgrade", "images", "io", "progress", "text"}
 # Settings are checked against the table of methods, which is data and imports nothing of ours.
 TABLE = {"config": "cldis.methods.find_method"}
 # Nothing on the way to `cldis --help` may load these.
@@ -297,7 +297,7 @@ def test_help_answers_within_a_second() -> None:
 
 
 def test_the_way_to_help_loads_nothing_heavy() -> None:
-    light = ["cldis", "cldis.cli", "cldis.config", "cldis.io", "cldis.bench.suites"]
+    light = ["cldis", "cldis.cli", "cldis.config", "cldis.io", "cldis.text", "cldis.bench.suites"]
     light += [
         ".".join(path.relative_to(SOURCE).with_suffix("").parts)
         for path in MODULES

@@ -22,6 +22,11 @@ from cldis.training.checkpoint import load_into, load_tensors, read_state
 from cldis.training.run_folder import RunFolder
 
 STEPS = 20
+TOLERANCE = 0.01  # beyond [-1, 1], from rounding in half precision
+TO_MODEL = (
+    "cldis.images.to_model makes them of bytes 0..255 in a NumPy array (n, 3, H, W), which is "
+    "x / 127.5 - 1; of floats in [0, 1] it is 2 * x - 1"
+)
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,9 @@ class Model:
     done `batch` images at a time on `device`, and results come back on the CPU. Shifts of units are
     in standard deviations of that unit over the training images.
 
-    All methods raise ValueError for a wrong shape, a unit that does not exist, a value that is not
-    finite, or a branch that the method lacks.
+    All methods raise ValueError for what is no tensor of floats, a wrong shape, images outside
+    [-1, 1], a unit that does not exist, a value that is not finite, or a branch that the method
+    lacks.
     """
 
     def __init__(
@@ -124,7 +130,7 @@ class Model:
         z = self._check_codes(z)
         if x_T is None:
             x_T = self.random_start(len(z), seed)
-        self._check_images(x_T)
+        self._check_start(x_T)
         _same_length(x_T, z)
         solver = sampling.fast if fast else sampling.ddim
         return self._each(
@@ -152,6 +158,11 @@ class Model:
     def move(self, images: Tensor, change: Tensor, steps: int = STEPS) -> Tensor:
         """Images with z changed by `change` [d], same x_T; `Directions.shift` makes a change."""
         z = self.encode(images).z
+        if not isinstance(change, Tensor) or change.shape != (self.units,):
+            raise ValueError(
+                f"the change of z must be a tensor ({self.units},), as `shift` and "
+                f"`Directions.shift` make it"
+            )
         return self.decode(z + change, self.invert(images, z, steps), steps)
 
     def traverse(
@@ -167,7 +178,7 @@ class Model:
     ) -> Tensor:
         """As `traverse`, from codes and x_T that were inverted before."""
         z = self._check_codes(z)
-        self._check_images(x_T)
+        self._check_start(x_T)
         _same_length(x_T, z)
         if not len(amounts):
             return torch.zeros(len(z), 0, 3, self.resolution, self.resolution)
@@ -279,15 +290,38 @@ class Model:
             yield tuple(tensor[start : start + self.batch].float() for tensor in tensors)
 
     def _check_images(self, images: Tensor) -> None:
+        self._check_pictures(images, "images", "floats in [-1, 1]")
+        least, most = (float(images.min()), float(images.max())) if images.numel() else (0, 0)
+        if max(-least, most) > 1 + TOLERANCE:
+            raise ValueError(
+                f"images have values from {least:.3g} to {most:.3g}; expected floats in [-1, 1]: "
+                f"{TO_MODEL}"
+            )
+
+    def _check_start(self, x_T: Tensor) -> None:
+        self._check_pictures(x_T, "x_T", "floats as `invert` makes them of images")
+
+    def _check_pictures(self, given: Tensor, name: str, floats: str) -> None:
         expected = (3, self.resolution, self.resolution)
-        if images.dim() != 4 or tuple(images.shape[1:]) != expected:
-            raise ValueError(f"images have shape {tuple(images.shape)}; expected (n, *{expected})")
-        if not torch.is_floating_point(images):
-            raise ValueError(f"images are {images.dtype}; expected floats in [-1, 1]")
-        if not bool(torch.isfinite(images).all()):
-            raise ValueError("images hold NaN or infinity; expected floats in [-1, 1]")
+        if not isinstance(given, Tensor):
+            kind = f"{type(given).__module__.partition('.')[0]}.{type(given).__name__}"
+            raise ValueError(f"{name}: expected a tensor of {floats}, got {kind}: {TO_MODEL}")
+        if given.dim() != 4 or tuple(given.shape[1:]) != expected:
+            raise ValueError(
+                f"{name}: shape {tuple(given.shape)} is not that of images for this model, "
+                f"(n, *{expected})"
+            )
+        if not torch.is_floating_point(given):
+            raise ValueError(f"{name}: {given.dtype} given, expected {floats}: {TO_MODEL}")
+        if not bool(torch.isfinite(given).all()):
+            raise ValueError(f"{name}: NaN or infinity given, expected {floats}")
 
     def _check_codes(self, z: Tensor) -> Tensor:
+        if not isinstance(z, Tensor):
+            raise ValueError(
+                f"codes are a {type(z).__name__}; expected a tensor, as `encode` gives it; "
+                f"torch.from_numpy makes one of a NumPy array"
+            )
         if z.dim() != 2 or z.shape[1] != self.units:
             raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.units})")
         if not torch.is_floating_point(z):

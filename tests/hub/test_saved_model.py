@@ -107,6 +107,7 @@ def test_every_method_comes_back_bit_for_bit(method: str, tmp_path: Path) -> Non
         "README.md",
         "config.json",
         "model.safetensors",
+        "model_index.json",
     ]
     assert "not recorded" in (tmp_path / "saved" / "README.md").read_text().lower()
 

@@ -21,6 +21,7 @@ from cldis.config import Config
 from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.metrics.suite import SettingName
+from cldis.text import say
 from cldis.training.log import read_metrics
 from cldis.training.processor import cpuinfo
 from cldis.training.run_folder import RunFolder, git_revision, versions
@@ -92,7 +93,7 @@ def open_run(folder: Path, config: Config, source: ImageSource, data: str) -> Ru
             same = f"training.precision={run.config.training.precision}"
             return RunFolder(folder, config.with_overrides([same]), run.about)
         if other:
-            print(f"{folder} was made with other settings ({other}): begins again", file=sys.stderr)
+            say(f"{folder} was made with other settings ({other}): begins again", error=True)
     shutil.rmtree(folder, ignore_errors=True)
     return RunFolder.create(folder, config, source, data)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
+from cldis import text
 from cldis.bench.cell import Stopped, remove_unscored, run_cell
 from cldis.bench.queue import Queue
 from cldis.bench.record import path_of, write_record
@@ -110,5 +110,5 @@ class Session:
         return words + ")"
 
 
-def say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def say(words: str) -> None:
+    text.say(words, error=True)

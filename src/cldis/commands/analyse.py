@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import out_folder, run_command
+from cldis.text import say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -39,5 +40,5 @@ def _analyse(options: argparse.Namespace) -> int:
 
     table = Path(options.labels) if options.labels else None
     out = out_folder(options.out)
-    print(analyse(options.run, options.data, out, table, options.compare, options.against))
+    say(analyse(options.run, options.data, out, table, options.compare, options.against))
     return 0

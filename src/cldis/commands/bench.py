@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from cldis.bench.suites import SUITES, find_suite
 from cldis.commands.cli_common import INTERRUPTED
+from cldis.io import user_path
+from cldis.text import command, say
 
 RESULTS, RUNS = "results", "runs/bench"
 
@@ -42,14 +44,14 @@ def _bench(options: argparse.Namespace) -> int:
     if options.table:
         from cldis.bench.table import write_table
 
-        print(write_table(suite, results))
+        say(write_table(suite, results))
         return 0
 
     from cldis.bench.queue import Queue
 
     queue = Queue(suite, results, runs, options.only)
     if options.list:
-        print(_listed(queue))
+        say(_listed(queue))
         return 0
     if options.minutes is not None and not options.minutes > 0:
         raise ValueError(
@@ -70,7 +72,7 @@ def _folder(options: argparse.Namespace, name: str) -> Path:
     Raises:
         ValueError: it is a file.
     """
-    path = Path(getattr(options, name))
+    path = user_path(getattr(options, name))
     if path.exists() and not path.is_dir():
         raise ValueError(f"--{name} {path} is a file; give a folder")
     return path
@@ -86,9 +88,9 @@ def _listed(queue: Queue) -> str:
 
 def _command(options: argparse.Namespace) -> str:
     """`cldis bench SUITE` with the options that were given."""
-    words = ["cldis bench", options.suite]
+    words = ["cldis", "bench", options.suite]
     for name, default in (("results", RESULTS), ("runs", RUNS), ("only", []), ("images", None)):
         value = getattr(options, name)
         if value != default:
             words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
-    return " ".join(words + ([f"--minutes {options.minutes}"] if options.minutes else []))
+    return command(*words, *(["--minutes", options.minutes] if options.minutes else []))

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import run_command
+from cldis.text import say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -23,5 +24,5 @@ def add(commands: Commands) -> None:
 def _export(options: argparse.Namespace) -> int:
     from cldis.model import load
 
-    print(load(options.run).save_pretrained(options.out, options.licence) / "README.md")
+    say(load(options.run).save_pretrained(options.out, options.licence) / "README.md")
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import data_argument, open_run, out_folder, run_command
+from cldis.text import MAX_NAME, cut, say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -59,7 +60,7 @@ def _traverse(options: argparse.Namespace) -> int:
         if options.images
         else heldout_photos(open_run(options.run), 6, options.data)
     )
-    print(traverse_units(model, photos, out))
+    say(traverse_units(model, photos, out))
     return 0
 
 
@@ -75,7 +76,7 @@ def _edit(options: argparse.Namespace) -> int:
     out, model = out_folder(options.out), load(options.run)
     moves = Moves.of(model, options.run, shifts, along)
     for path in edit_photos(model, read_photos(options.photos, model.resolution), moves, out):
-        print(path)
+        say(path)
     return 0
 
 
@@ -88,8 +89,8 @@ def _reconstruct(options: argparse.Namespace) -> int:
     scores = reconstruct_photos(model, read_photos(options.photos, model.resolution), out)
     for name in ("inverted", "random"):
         found = scores[name]
-        print(f"{name:9} SSIM {found['mean_ssim']:.3f}  PSNR {found['mean_psnr']:.1f} dB")
-    print(out / "reconstructions.png")
+        say(f"{name:9} SSIM {found['mean_ssim']:.3f}  PSNR {found['mean_psnr']:.1f} dB")
+    say(out / "reconstructions.png")
     return 0
 
 
@@ -107,6 +108,9 @@ def _encode(options: argparse.Namespace) -> int:
     source = open_data(options.data, model.resolution, progress=True)
     count = encode_collection(model, source, path)
     if source.skipped:
-        write_text(path.with_suffix(".skipped.tsv"), skipped_table(source.skipped))
-    print(f"{path}: {count} rows, {len(source.skipped)} files skipped")
+        write_text(
+            path.with_name(cut(path.stem, MAX_NAME - 12) + ".skipped.tsv"),
+            skipped_table(source.skipped),
+        )
+    say(f"{path}: {count} rows, {len(source.skipped)} files skipped")
     return 0

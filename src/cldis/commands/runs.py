@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import data_argument, open_run, run_command
+from cldis.text import say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -25,7 +26,7 @@ def _info(options: argparse.Namespace) -> int:
     from cldis.training.info import info_text, run_info
 
     found = run_info(open_run(options.run))
-    print(json.dumps(found, indent=2, ensure_ascii=False) if options.json else info_text(found))
+    say(json.dumps(found, indent=2) if options.json else info_text(found))
     return 0
 
 
@@ -39,5 +40,5 @@ def _report(options: argparse.Namespace) -> int:
 
         source = open_run_data(run, options.data, progress=True)
         run = open_run(options.run)
-    print(write_report(run, source, progress=True))
+    say(write_report(run, source, progress=True))
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import INTERRUPTED, open_run
 from cldis.config import Config
 from cldis.methods import METHODS
+from cldis.text import command, say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -57,14 +57,12 @@ def _train(options: argparse.Namespace) -> int:
     else:
         config = _requested(options)
     if options.dry_run:
-        print(dry_run(options.data, config))
+        say(dry_run(options.data, config))
         return 0
     finished = train_run(options.data, out, config, options.resume)
     if not finished:
-        print(
-            f"stopped and saved; go on with: cldis train {options.data} --out {out} --resume",
-            file=sys.stderr,
-        )
+        again = command("cldis", "train", options.data, "--out", out, "--resume")
+        say(f"stopped and saved; go on with: {again}", error=True)
         return INTERRUPTED
     return 0
 
@@ -91,7 +89,7 @@ def _recipes(options: argparse.Namespace) -> int:
     for name, recipe in RECIPES.items():
         config = recipe.config(name)
         mark = " (default)" if name == DEFAULT else ""
-        print(
+        say(
             f"{name}{mark}: {recipe.purpose}\n"
             f"    {config.model.resolution} px, {config.model.units} units, "
             f"{config.model.conditioning}, method {config.method}, "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cldis.config import Config
 from cldis.data import open_data
+from cldis.text import say
 from cldis.training.lock import run_lock
 from cldis.training.run_data import is_run_data, record_place
 from cldis.training.run_folder import RunFolder
@@ -25,7 +26,7 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
     main = int(os.environ.get("RANK", "0")) == 0
     source = open_data(data, config.model.resolution, progress=main)
     if source.skipped and main:
-        print(f"{len(source.skipped)} files could not be used; see {out / 'skipped.tsv'}")
+        say(f"{len(source.skipped)} files could not be used; see {out / 'skipped.tsv'}")
     run = RunFolder.open(out) if resume else RunFolder.plan(out, config, source, data)
     if not is_run_data(run, source):
         raise ValueError(
@@ -54,7 +55,7 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
         if finished and main:
             from cldis.pages.report import write_report
 
-            print(write_report(run, source, progress=True))
+            say(write_report(run, source, progress=True))
     return finished
 
 

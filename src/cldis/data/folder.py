@@ -10,6 +10,7 @@ from pathlib import Path
 from cldis.data.cache import CachedImages, NoImages, decoded_once, stamp
 from cldis.data.formats import EXTENSIONS
 from cldis.data.source import check_resolution
+from cldis.io import user_path
 
 # images of formats that are not read (a camera's raw file would come out as its thumbnail)
 UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw"}
@@ -49,7 +50,7 @@ class Folder(CachedImages):
             OSError: the cache cannot be written.
         """
         check_resolution(resolution)
-        root = Path(folder).resolve()
+        root = user_path(folder).resolve()
         if not root.is_dir():
             raise ValueError(f"{folder} is no folder; give a folder of images")
         found = _Scan(root)

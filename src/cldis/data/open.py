@@ -13,6 +13,7 @@ from cldis.data.catalogue import CATALOGUE
 from cldis.data.folder import Folder
 from cldis.data.hub import Hub
 from cldis.data.source import ImageSource, check_resolution
+from cldis.io import user_path
 
 Reader = Callable[[int, Path | None, bool], ImageSource]
 
@@ -44,7 +45,7 @@ def open_data(
         return _named(text)(resolution, cache_dir, progress)
     if text.startswith("hf:"):
         return Hub(text.removeprefix("hf:"), resolution, cache_dir, progress)
-    path = Path(text).expanduser()
+    path = user_path(text)
     if text and os.path.isdir(path):
         return Folder(path, resolution, cache_dir, progress)
     if text and os.path.exists(path):

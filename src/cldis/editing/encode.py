@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cldis.data.source import ImageSource
 from cldis.images import to_model
-from cldis.io import writing
+from cldis.io import user_path, writing
 from cldis.model import Model
 from cldis.progress import progress_bar
 
@@ -26,7 +26,7 @@ def encode_collection(model: Model, source: ImageSource, path: Path, progress: b
     Codes are fixed-size lists of d floats; null where the method lacks the branch. Streams in
     bounded memory and appears whole or not at all. Returns the number of rows.
     """
-    schema = schema_of(model.units)
+    schema, path = schema_of(model.units), user_path(path)
     with (
         writing(path) as file,
         pq.ParquetWriter(file, schema) as writer,

@@ -14,9 +14,12 @@ from cldis.data import load_photo
 from cldis.data.skipped import skipped_table
 from cldis.editing.drawing import held_out
 from cldis.images import to_model
-from cldis.io import write_text
+from cldis.io import user_path, write_text
+from cldis.text import cut, folded
 from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
+
+MAX_NAME = 80  # bytes; names of outputs add to it
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,13 @@ def read_photos(paths: Sequence[str], resolution: int) -> Photos:
     """
     images, names, skipped = [], [], []
     for path in paths:
-        if not Path(path).is_file():
-            what = "is a folder; give photo files" if Path(path).is_dir() else "does not exist"
+        file = user_path(path)
+        if not file.is_file():
+            what = "is a folder; give photo files" if file.is_dir() else "does not exist"
             raise ValueError(f"{path} {what}")
         try:
-            images.append(load_photo(Path(path), resolution))
-            names.append(Path(path).stem)
+            images.append(load_photo(file, resolution))
+            names.append(file.stem)
         except ValueError as error:
             skipped.append((path, str(error)))
     if not images:
@@ -67,11 +71,12 @@ def heldout_photos(run: RunFolder, count: int, named: str | None = None) -> Phot
 
 
 def _unique(names: list[str]) -> list[str]:
-    safe = [re.sub(r"[^\w.-]+", "_", name)[:80] or "photo" for name in names]
-    unique: list[str] = []
+    """File-safe names, no two of which a disk or a person takes for the same."""
+    safe = [cut(re.sub(r"[^\w.-]+", "_", name), MAX_NAME) or "photo" for name in names]
+    found: dict[str, str] = {}  # folded -> name
     for name in safe:
         candidate, number = name, 2
-        while candidate in unique:
+        while folded(candidate) in found:
             candidate, number = f"{name}_{number}", number + 1
-        unique.append(candidate)
-    return unique
+        found[folded(candidate)] = candidate
+    return list(found.values())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from cldis.text import folded
 
 MAX_NAME = 60
 TOLERANCE = 1e-3
@@ -72,10 +75,10 @@ class Directions:
         if _is_number(text):
             whole = text.removeprefix("+").isdigit()
             return self._existing(int(text) if whole else text)
-        known = {name.casefold(): number for number, name in self.names.items()}
-        if text.casefold() in known:
-            return known[text.casefold()]
-        near = difflib.get_close_matches(text.casefold(), known, n=3)
+        known = {folded(name): number for number, name in self.names.items()}
+        if folded(text) in known:
+            return known[folded(text)]
+        near = difflib.get_close_matches(folded(text), known, n=3)
         if near:
             hint = f"did you mean {' or '.join(repr(self.names[known[name]]) for name in near)}?"
         elif known:
@@ -112,7 +115,7 @@ class Directions:
             ValueError: no such number, or a name that is empty, too long, not printable, a number,
                 or taken by another direction.
         """
-        number, name = self._existing(number), name.strip()
+        number, name = self._existing(number), unicodedata.normalize("NFC", name.strip())
         if not name or len(name) > MAX_NAME or not name.isprintable():
             raise ValueError(
                 f"{name!r} cannot be the name of a direction; give 1 to {MAX_NAME} printable "
@@ -124,7 +127,7 @@ class Directions:
                 f"mean directions; give a word"
             )
         for other, taken in self.names.items():
-            if other != number and taken.casefold() == name.casefold():
+            if other != number and folded(taken) == folded(name):
                 raise ValueError(
                     f"direction {other} is named {taken!r} already; give direction {number} "
                     f"another name, or rename {other} first"

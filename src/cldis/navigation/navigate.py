@@ -16,6 +16,7 @@ from cldis.navigation.directions import Directions
 from cldis.navigation.recognition import Recognition
 from cldis.navigation.store import folder_of, has_directions, load_directions, save_directions
 from cldis.navigation.train import STATE, Init, NavigationConfig, Navigator, Scene, read_config
+from cldis.text import command
 from cldis.training.lock import run_lock
 from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
@@ -83,8 +84,9 @@ def navigate_run(
             config = read_config(folder)
         elif (folder / STATE).exists():
             raise ValueError(
-                f"{folder} holds an unfinished navigation; go on with `cldis navigate {run.path} "
-                f"--resume`, or remove {folder / STATE} to start afresh"
+                f"{folder} holds an unfinished navigation; go on with "
+                f"`{command('cldis', 'navigate', run.path, '--resume')}`, or remove "
+                f"{folder / STATE} to start afresh"
             )
         else:
             config = config_for(model, directions, init, images)

@@ -13,8 +13,9 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save
 
-from cldis.io import write_bytes, write_json
+from cldis.io import user_path, utf8_path, write_bytes, write_json
 from cldis.navigation.directions import Directions
+from cldis.text import command
 from cldis.training.run_folder import RunFolder
 
 FOLDER, TENSORS, TEXT = "navigation", "directions.safetensors", "directions.json"
@@ -22,7 +23,7 @@ FOLDER, TENSORS, TEXT = "navigation", "directions.safetensors", "directions.json
 
 def folder_of(run: RunFolder | str | Path) -> Path:
     """Where a run keeps what navigation found."""
-    return (run.path if isinstance(run, RunFolder) else Path(run)) / FOLDER
+    return (run.path if isinstance(run, RunFolder) else user_path(run)) / FOLDER
 
 
 def save_directions(
@@ -47,7 +48,7 @@ def save_directions(
         "recognised": directions.recognised,
         "about": about,
     }
-    text = json.dumps(record, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(record, allow_nan=False)
     tensors = {"matrix": directions.matrix.contiguous()}
     write_bytes(folder / TENSORS, save(tensors, metadata={"directions": text}))
     write_json(folder / TEXT, record)
@@ -95,12 +96,13 @@ def directions_or_units(run: RunFolder | str | Path, units: int) -> Directions:
 def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
     path = folder_of(run) / TENSORS
     name = run.path if isinstance(run, RunFolder) else run
+    again = command("cldis", "navigate", name)
     if not path.is_file():
-        raise ValueError(f"{name} has no directions yet; run `cldis navigate {name}`")
+        raise ValueError(f"{name} has no directions yet; run `{again}`")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as name, safe_open(name, framework="pt") as file:
             return file.get_tensor("matrix"), json.loads(file.metadata()["directions"])
     except Exception as error:  # safetensors raises its own types
         raise ValueError(
-            f"{path} cannot be read ({error}); restore it or run `cldis navigate {name}` again"
+            f"{path} cannot be read ({error}); restore it or run `{again}` again"
         ) from None

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
 
-from cldis.io import write_bytes
+from cldis.io import utf8_path, write_bytes
 from cldis.navigation.decoder import Decode
 from cldis.navigation.directions import Directions, check_count
 from cldis.navigation.predictor import Predictor, navigation_loss
@@ -254,7 +254,7 @@ def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise ValueError(f"{folder} holds no unfinished navigation; start without --resume")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as name, safe_open(name, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             record = json.loads(file.metadata()["state"])
             settings = record["recipe"]

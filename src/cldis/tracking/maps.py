@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 
 from cldis.arrays import Floats
-from cldis.io import read_json, write_bytes
+from cldis.io import read_json, user_path, utf8_path, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
+from cldis.text import command
 from cldis.tracking.result import Tracking
 from cldis.training.run_folder import RunFolder
 
@@ -101,7 +102,7 @@ def save_maps(maps: Maps, folder: Path) -> Path:
     from safetensors.numpy import save
 
     tensors = asdict(maps)
-    text = json.dumps(tensors.pop("scores"), allow_nan=False, ensure_ascii=False)
+    text = json.dumps(tensors.pop("scores"), allow_nan=False)
     write_bytes(folder / MAPS, save(tensors, metadata={"scores": text}))
     return folder / MAPS
 
@@ -114,17 +115,18 @@ def load_maps(run: RunFolder | str | Path) -> Maps | None:
     """
     from safetensors import safe_open
 
-    path = (run.path if isinstance(run, RunFolder) else Path(run)) / FOLDER / MAPS
+    path = (run.path if isinstance(run, RunFolder) else user_path(run)) / FOLDER / MAPS
     if not path.is_file():
         return None
     try:
-        with safe_open(path, framework="np") as file:
+        with utf8_path(path) as name, safe_open(name, framework="np") as file:
             scores = json.loads(file.metadata()["scores"])
             names = [item.name for item in fields(Maps) if item.name != "scores"]
             return Maps(scores, **{name: file.get_tensor(name) for name in names})
     except Exception as error:  # safetensors raises its own types
         raise ValueError(
-            f"{path} cannot be read ({error}); run `cldis track {path.parent.parent}` again"
+            f"{path} cannot be read ({error}); run "
+            f"`{command('cldis', 'track', path.parent.parent)}` again"
         ) from None
 
 

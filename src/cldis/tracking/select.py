@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cldis.io import write_json
+from cldis.io import user_path, write_json
 from cldis.navigation.store import directions_or_units
 from cldis.tracking.maps import tracked
 from cldis.tracking.track import FORMAT, IMAGES, SHIFTS, STEPS, track_to_folder
@@ -30,7 +30,7 @@ def select_runs(
     Raises:
         ValueError: a run given twice, or one that cannot be tracked; the message names it.
     """
-    places = [Path(path).resolve() for path in paths]
+    places = [user_path(path).resolve() for path in paths]
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
             raise ValueError(f"{path} is given twice; give each run once")

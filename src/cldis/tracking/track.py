@@ -16,7 +16,7 @@ from torch import Tensor
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
 from cldis.editing.drawing import held_out, vae_draw
-from cldis.io import read_json, write_json
+from cldis.io import read_json, user_path, write_json
 from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
@@ -277,7 +277,7 @@ def track_to_folder(
     """
     run = RunFolder.open(path)
     source = open_data(data, run.config.model.resolution, progress=progress) if data else None
-    folder = Path(out) if out else run.path / FOLDER
+    folder = user_path(out) if out else run.path / FOLDER
     if source is not None and not out:
         keep_scores(run, source)
     with run_lock(run.path) if not out else nullcontext():

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from cldis.io import read_json, sync_directory, write_bytes, write_json
+from cldis.io import read_json, sync_directory, utf8_path, write_bytes, write_json
 
 NAME = re.compile(r"^\d{12}$")
 MODEL = ("ema.safetensors", "state.json")  # what it takes to use a model
@@ -102,7 +102,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         ValueError: the file is missing or damaged.
     """
     try:
-        return load_file(path)
+        with utf8_path(path) as file:
+            return load_file(file)
     except Exception as error:  # safetensors raises its own types
         raise ValueError(
             f"{path} cannot be read ({error}); restore it or use an older checkpoint"

@@ -72,4 +72,7 @@ def _board(folder: Path, purge_step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=purge_step or None)
+    try:
+        return SummaryWriter(str(folder), purge_step=purge_step or None)
+    except UnicodeEncodeError:  # TensorBoard takes no path that is not UTF-8
+        return None

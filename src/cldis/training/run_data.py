@@ -9,6 +9,7 @@ from typing import Any
 from cldis.data.catalogue import CATALOGUE
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
+from cldis.text import say
 from cldis.training.run_folder import RunFolder, is_path, place_of
 
 
@@ -62,7 +63,7 @@ def record_place(run: RunFolder, data: str) -> RunFolder:
     kept = {key: value for key, value in before.items() if key != "relative"}
     moved = dataclasses.replace(run, about={**run.about, "data": {**kept, **place}})
     moved.write_about()
-    print(f"{run.path} now looks for its images in {place['source']} (was {before['source']})")
+    say(f"{run.path} now looks for its images in {place['source']} (was {before['source']})")
     return moved
 
 

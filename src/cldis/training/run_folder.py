@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from cldis.config import Config
 from cldis.data.catalogue import CATALOGUE
 from cldis.data.skipped import skipped_table
-from cldis.io import read_json, write_json, write_text
+from cldis.io import read_json, user_path, write_json, write_text
+from cldis.text import command
 from cldis.training.checkpoint import MODEL, checkpoints
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class RunFolder:
                 f"missing; restore it"
             )
         raise ValueError(
-            f"{self.path} has no checkpoint yet; go on with its training by `--resume`"
+            f"{self.path} has no checkpoint yet; go on with "
+            f"`{command('cldis', 'train')} ... {command('--out', self.path, '--resume')}`"
         )
 
     @classmethod
@@ -134,7 +136,7 @@ class RunFolder:
         Raises:
             ValueError: no run there, damaged, or written by a newer version.
         """
-        path = Path(path)
+        path = user_path(path)
         if not (path / "run.json").is_file() or not (path / "config.json").is_file():
             what = "is not a run folder (no run.json)" if path.exists() else "does not exist"
             raise ValueError(f"{path} {what}; give the folder that `cldis train --out` wrote")
@@ -164,7 +166,7 @@ def place_of(data: str, run: Path) -> dict[str, str]:
     `relative`, the same path seen from the run folder, which holds when both are moved."""
     if not is_path(data):
         return {"source": data}
-    folder = Path(data).expanduser().resolve()
+    folder = user_path(data).resolve()
     try:
         return {"source": str(folder), "relative": os.path.relpath(folder, run.resolve())}
     except ValueError:  # another drive
@@ -175,7 +177,7 @@ def is_path(data: str) -> bool:
     """Whether a name of data means a folder here, not a data set made here or on the Hub."""
     if data in CATALOGUE or data.startswith("hf:"):
         return False
-    return os.path.isabs(data) or Path(data).expanduser().is_dir() or data.startswith(("~", "."))
+    return os.path.isabs(data) or user_path(data).is_dir() or data.startswith(("~", "."))
 
 
 def versions() -> dict[str, str]:

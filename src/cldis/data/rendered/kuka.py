@@ -19,6 +19,7 @@ from cldis.data.grid import checked_side
 from cldis.data.rendered import kuka_render
 from cldis.data.rendered.array_cache import cached_array, read_array, write_array
 from cldis.data.rendered.colour_mixing import ColourMixing
+from cldis.io import user_path
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64)
@@ -75,7 +76,7 @@ class Kuka(ColourMixing):
             "vertical": steps,
         }
         super().__init__("kuka", factors)
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
         maps = _load_maps(folder, self.resolution, steps, progress)
         header = f"{self.name} {VERSION} {self.resolution} {steps} ".encode()
         digest = hashlib.sha256(header)

@@ -20,6 +20,7 @@ from cldis.data.cache import default_cache_dir
 from cldis.data.catalogue import install_command
 from cldis.data.grid import FactorGrid, checked_side
 from cldis.data.rendered.array_cache import cached_array
+from cldis.io import user_path
 from cldis.progress import each
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
@@ -67,7 +68,7 @@ class Robots(FactorGrid):
     ) -> None:
         self.resolution = checked_side("robots", resolution, RESOLUTIONS)
         super().__init__("robots", {"colour": len(COLOURS), **dict.fromkeys(LAYERS, VARIANTS)})
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
         layers = cached_array(
             folder / f"robots-{resolution}-v{VERSION}.layers",
             (len(COLOURS), len(LAYERS), VARIANTS, 4, resolution, resolution),

@@ -20,6 +20,7 @@ from cldis.data.rendered import rooms_render
 from cldis.data.rendered.array_cache import cached_array
 from cldis.data.rendered.colour_mixing import ColourMixing
 from cldis.data.source import check_indices
+from cldis.io import user_path
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -55,7 +56,7 @@ class Rooms(ColourMixing):
     ) -> None:
         self.resolution = checked_side("rooms", resolution, RESOLUTIONS)
         super().__init__("rooms", FACTORS)
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
         shape = (rooms_render.GEOMETRIES, len(rooms_render.MAPS), resolution, resolution)
         maps = cached_array(
             folder / f"rooms-{resolution}-v{VERSION}.maps",

@@ -15,6 +15,7 @@ from cldis.config import Config
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
 from cldis.images import to_model
+from cldis.io import user_path
 from cldis.methods.controls import PCA, RandomEncoder
 from cldis.model import Model, load
 from cldis.pages.analysis.encode import CollectionCodes, batches
@@ -95,7 +96,7 @@ def other_run(
     code = _gathered(source, chosen, encode)
     if not np.isfinite(code).all():
         raise ValueError(f"--against {run}: its codes hold NaN or infinity; it has diverged")
-    return Compared(Path(run).resolve().name, method_words(model.config), code)
+    return Compared(user_path(run).resolve().name, method_words(model.config), code)
 
 
 def method_words(config: Config) -> str:

@@ -104,12 +104,13 @@ def read_codes(path: Path, gaussian: bool = True) -> CollectionCodes:
     Raises:
         ValueError: codes that are not finite.
     """
-    file = pq.ParquetFile(path)
-    n = file.metadata.num_rows
-    paths = file.read(columns=["path"])["path"].to_pylist()
-    sem, disen = _column(file, "z_sem_mean", n), _column(file, "z_disen_mean", n)
-    name = "z_disen_scale" if sem is None else "z_sem_scale"
-    codes = CollectionCodes(paths, sem, disen, _column(file, name, n) if gaussian else None)
+    with path.open("rb") as stream:  # pyarrow itself takes no path that is not UTF-8
+        file = pq.ParquetFile(stream)
+        n = file.metadata.num_rows
+        paths = file.read(columns=["path"])["path"].to_pylist()
+        sem, disen = _column(file, "z_sem_mean", n), _column(file, "z_disen_mean", n)
+        name = "z_disen_scale" if sem is None else "z_sem_scale"
+        codes = CollectionCodes(paths, sem, disen, _column(file, name, n) if gaussian else None)
     for found in (codes.sem, codes.disen):
         if found is not None and not np.isfinite(found).all():
             raise ValueError(
@@ -141,7 +142,8 @@ def _column(file: pq.ParquetFile, name: str, n: int) -> Floats | None:
 
 def _key_of(path: Path) -> str:
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with path.open("rb") as file:
+            metadata = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowInvalid):  # missing or damaged: made anew
         return ""
     return metadata.get(KEY, b"").decode()
@@ -149,7 +151,8 @@ def _key_of(path: Path) -> str:
 
 def _whole(shard: Path, rows: int) -> bool:
     try:
-        return bool(pq.read_metadata(shard).num_rows == rows)
+        with shard.open("rb") as file:
+            return bool(pq.read_metadata(file).num_rows == rows)
     except (OSError, pa.ArrowInvalid):
         return False
 
@@ -159,4 +162,5 @@ def _join(shards: list[Path], path: Path, units: int, key: str) -> None:
     schema = schema_of(units).with_metadata({KEY: key.encode()})
     with writing(path) as file, pq.ParquetWriter(file, schema) as writer:
         for shard in shards:
-            writer.write_table(pq.read_table(shard).cast(schema))
+            rows = pq.read_table(pa.BufferReader(shard.read_bytes()))
+            writer.write_table(rows.cast(schema))
