@@ -1,4 +1,4 @@
-"""The page and the pictures of `editing.py`."""
+"""The page and the pictures of `editing.py`, from its JSON."""
 
 from __future__ import annotations
 
@@ -6,56 +6,57 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from editing_summary import COLUMNS, SET_NAMES
 from PIL import Image
 from torch import Tensor
 
+from cldis.bench.table import markdown, number
 from cldis.images import captioned, grid, save_png
 
-COLUMNS = {
-    "active": "active",
-    "intended": "intended",
-    "leakage": "leakage",
-    "selectivity": "selectivity",
-    "kept": "rest kept",
-    "margin": "margin",
-    "own": "own",
-}
-SET_NAMES = {
-    "units": "raw units",
-    "navigated": "navigated",
-    "pca": "PCA",
-    "random": "random",
-}
 
-
-def page(result: dict[str, Any], pictures: dict[str, list[str]], stem: str) -> str:
-    """The page, whose pictures are `stem`-DATA.png; adds `summary` and `differences` to the result.
-
-    Both come from the bootstrap draws, which it takes out.
-    """
-    result["summary"] = {data: summaries(result, data) for data in result["data"]}
-    result["differences"] = {data: differences(result, data) for data in result["data"]}
-    for run in result["runs"].values():
-        for scores in (score for amounts in run["sets"].values() for score in amounts.values()):
-            del scores["draws"]
+def page(result: dict[str, Any], stem: str) -> str:
+    """The page as Markdown; its pictures are `stem`-DATA.png."""
     parts = [head(result)]
-    for data in result["data"]:
-        parts.append(f"## {data}, {result['data'][data]['resolution']} px\n")
-        parts.append(reader_table(result, data))
-        for amount in ("2", "1"):
-            parts.append(f"Moved by -{amount} and +{amount} standard deviations:\n")
-            parts.append(score_table(result["summary"][data], amount))
-        parts.append(difference_table(result["differences"][data]))
-        parts.append(factor_table(result, data))
-        if data in pictures:
+    for data, found in result["data"].items():
+        summary = result["summary"][data]
+        tables = [
+            (
+                "The reader, and the floor: how often a reading is off by more than the tolerance.",
+                reader_rows(result, data),
+            ),
+            ("Moved by -2 and +2 standard deviations:", score_rows(summary, "2")),
+            ("Moved by -1 and +1 standard deviations:", score_rows(summary, "1")),
+            (
+                "Differences at 2 standard deviations, with intervals of the same draws of images:",
+                difference_rows(result["differences"][data]),
+            ),
+            (
+                "The best raw unit of each factor at 2 standard deviations, intended / leakage:",
+                factor_rows(result, data),
+            ),
+        ]
+        parts.append(f"## {data}, {found['resolution']} px\n")
+        for text, rows in tables:
+            if len(rows) > 1:
+                parts += [text, "", *markdown(rows), ""]
+        shown = shown_runs(result, data)
+        if shown:
             parts.append(
                 f"![Edits of two held-out images]({stem}-{data}.png)\n\n"
                 f"The best raw unit of each factor, chosen on other images than these two: "
-                f"{' and '.join(pictures[data])}; the middle column is not edited.\n"
+                f"{' and '.join(shown)}; the middle column is not edited.\n"
             )
     return "\n".join(parts)
+
+
+def shown_runs(result: dict[str, Any], data: str) -> list[str]:
+    """The first runs of the first two methods with edits of raw units."""
+    first: dict[str, str] = {}
+    for name, run in result["runs"].items():
+        if run["data"] == data and "units" in run["sets"]:
+            first.setdefault(run["method"], name)
+    return list(first.values())[:2]
 
 
 def head(result: dict[str, Any]) -> str:
@@ -70,8 +71,8 @@ was decoded; it learned from renders of the grid, also in colours that the grid 
 not from decoded images. A factor has changed when its reading differs from that of the unedited
 reconstruction by more than the tolerance in the table. Directions move in standard deviations of
 the code along them over 512 training images. "images" is what a method was trained on; of a
-method with `led` in its name the first of them only trained its VAE (`loop.lead`). "navigated" is
-all of the A that `cldis navigate` learned, also the directions that it dropped.
+method with `led` in its name the first of them only trained its VAE (`loop.vae_alone`). "navigated"
+is all of the A that `cldis navigate` learned, also the directions that it dropped.
 
 Which factor a direction is for is the one that changes most often. It is chosen on one half of the
 images and measured on the other, both ways (`cldis.metrics.editing`).
@@ -95,163 +96,68 @@ standard deviation over seeds where there are several (n).
 """
 
 
-def reader_table(result: dict[str, Any], data: str) -> str:
+def reader_rows(result: dict[str, Any], data: str) -> list[list[str]]:
     """What the reader gets wrong on renders, on the originals and on reconstructions."""
     found = result["data"][data]
     runs = [run for run in result["runs"].values() if run["data"] == data]
-    lines = [
-        "The reader, and the floor: how often a reading is off by more than the tolerance.\n",
-        "| factor | values | exact on unseen renders | tolerance | within it, recoloured renders | "
-        "off: originals | off: reconstructions |",
-        "|---|---|---|---|---|---|---|",
+    rows = [
+        ["factor", "values", "exact on unseen renders", "tolerance"]
+        + ["within it, recoloured renders", "off: originals", "off: reconstructions"]
     ]
     for name, score in found["reader"].items():
         recoloured = score["within_recoloured"]
         floors = [run["floor"][name] for run in runs]
-        floor = f"{number(min(floors))} to {number(max(floors))}" if floors else "-"
-        lines.append(
-            f"| {name} | {score['values']}, {score['kind']} | {number(score['exact'], 3)} | "
-            f"{score['tolerance']} | {'-' if recoloured is None else number(recoloured, 3)} | "
-            f"{number(found['originals'][name])} | {floor} |"
+        rows.append(
+            [
+                name,
+                f"{score['values']}, {score['kind']}",
+                number(score["exact"]),
+                str(score["tolerance"]),
+                "-" if recoloured is None else number(recoloured),
+                number(found["originals"][name], 2),
+                f"{number(min(floors), 2)} to {number(max(floors), 2)}",
+            ]
         )
-    return "\n".join(lines) + "\n"
+    return rows
 
 
-def summaries(result: dict[str, Any], data: str) -> list[dict[str, Any]]:
-    """Each score's mean over seeds, spread over seeds and interval.
-
-    Per set, method, images trained on and amount.
-    """
-    groups: dict[tuple[str, str, int, str], list[dict[str, Any]]] = {}
-    for run in result["runs"].values():
-        if run["data"] == data:
-            for kind, amounts in run["sets"].items():
-                for amount, scores in amounts.items():
-                    key = (kind, run["method"], run["images"], amount)
-                    groups.setdefault(key, []).append(scores)
-    order = list(SET_NAMES)
-    found = []
-    for (kind, method, images, amount), seeds in sorted(
-        groups.items(), key=lambda group: order.index(group[0][0])
-    ):
-        entry: dict[str, Any] = {"set": kind, "method": method, "images": images}
-        entry |= {"amount": amount, "n": len(seeds)}
-        for key in COLUMNS:
-            entry[key] = summary(seeds, key)
-        found.append(entry)
-    return found
+def difference_rows(found: list[dict[str, Any]]) -> list[list[str]]:
+    return [["difference", *COLUMNS.values()], *([one["what"], *cells(one)] for one in found)]
 
 
-def summary(seeds: list[dict[str, Any]], key: str) -> dict[str, Any] | None:
-    """Of one score over seeds; None where no seed has it."""
-    values = [scores[key] for scores in seeds if scores[key] is not None]
-    if not values:
-        return None
-    draws = []  # mean over seeds of one draw each
-    for drawn in zip(*(scores["draws"] for scores in seeds), strict=True):
-        there = [draw[key] for draw in drawn if draw[key] is not None]
-        if there:
-            draws.append(sum(there) / len(there))
-    low, high = np.quantile(draws, (0.025, 0.975)).tolist()
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "deviation": deviation, "low": low, "high": high}
-
-
-def differences(result: dict[str, Any], data: str) -> list[dict[str, Any]]:
-    """At 2 standard deviations, of one run: another set of directions less its raw units.
-
-    And of two runs: raw units of a closed arm less those of its open twin. The draws of all sets
-    on one data set draw the same images, so that the interval is that of paired differences.
-    """
-    runs = {name: run for name, run in result["runs"].items() if run["data"] == data}
-    found = []
-
-    def add(what: str, one: dict[str, Any], other: dict[str, Any]) -> None:
-        scores = {key: difference(one["2"], other["2"], key) for key in COLUMNS}
-        found.append({"what": what, **scores})
-
-    for run in runs.values():
-        for kind in run["sets"] if "units" in run["sets"] else ():
-            if kind != "units":
-                trained = f"{run['method']}, {run['images']:,}, seed {run['seed']}"
-                what = f"{trained}: {SET_NAMES[kind]} - raw units"
-                add(what, run["sets"][kind], run["sets"]["units"])
-    for name, run in runs.items():
-        twin = runs.get(name.replace("closed", "open", 1))
-        if twin and twin is not run and "units" in run["sets"] and "units" in twin["sets"]:
-            trained = f"{run['images']:,}, seed {run['seed']}"
-            what = f"{run['method']} - {twin['method']}, {trained}: raw units"
-            add(what, run["sets"]["units"], twin["sets"]["units"])
-    return found
-
-
-def difference(one: dict[str, Any], other: dict[str, Any], key: str) -> dict[str, Any] | None:
-    """One score less another, with the interval of paired draws; None where either is missing."""
-    if one[key] is None or other[key] is None:
-        return None
-    draws = [
-        a[key] - b[key]
-        for a, b in zip(one["draws"], other["draws"], strict=True)
-        if a[key] is not None and b[key] is not None
-    ]
-    low, high = np.quantile(draws, (0.025, 0.975)).tolist()
-    return {"mean": one[key] - other[key], "deviation": None, "low": low, "high": high}
-
-
-def difference_table(found: list[dict[str, Any]]) -> str:
-    """Empty where there is nothing to compare."""
-    if not found:
-        return ""
-    lines = [
-        "Differences at 2 standard deviations, with intervals of the same draws of images:\n",
-        f"| difference | {' | '.join(COLUMNS.values())} |",
-        "|" + "---|" * (1 + len(COLUMNS)),
-    ]
-    for entry in found:
-        lines.append(f"| {entry['what']} | {cells(entry)} |")
-    return "\n".join(lines) + "\n"
-
-
-def cells(entry: dict[str, Any]) -> str:
-    """All scores of a row."""
-    return " | ".join(score(entry[key], 1 if key in ("active", "own") else 2) for key in COLUMNS)
-
-
-def score_table(found: list[dict[str, Any]], amount: str) -> str:
-    lines = [
-        f"| directions | method | images | n | {' | '.join(COLUMNS.values())} |",
-        "|" + "---|" * (4 + len(COLUMNS)),
-    ]
+def score_rows(found: list[dict[str, Any]], amount: str) -> list[list[str]]:
+    rows = [["directions", "method", "images", "n", *COLUMNS.values()]]
     for entry in found:
         if entry["amount"] == amount:
-            kind = SET_NAMES[entry["set"]]
-            trained = f"{entry['method']} | {entry['images']:,}"
-            lines.append(f"| {kind} | {trained} | {entry['n']} | {cells(entry)} |")
-    return "\n".join(lines) + "\n"
+            trained = [entry["method"], f"{entry['images']:,}", str(entry["n"])]
+            rows.append([SET_NAMES[entry["set"]], *trained, *cells(entry)])
+    return rows
 
 
-def factor_table(result: dict[str, Any], data: str) -> str:
+def factor_rows(result: dict[str, Any], data: str) -> list[list[str]]:
     """Intended / leakage of the best raw unit of each factor, means over seeds."""
     methods: dict[str, list[list[dict[str, float]]]] = {}
     for run in result["runs"].values():
         if run["data"] == data and "units" in run["sets"]:
             trained = f"{run['method']}, {run['images']:,}"
             methods.setdefault(trained, []).append(run["sets"]["units"]["2"]["factors"])
-    lines = [
-        "The best raw unit of each factor at 2 standard deviations, intended / leakage:\n",
-        f"| factor | {' | '.join(methods)} |",
-        "|" + "---|" * (1 + len(methods)),
-    ]
+    rows = [["factor", *methods]]
     for f, name in enumerate(result["data"][data]["reader"]):
-        cells = []
-        for seeds in methods.values():
-            means = [statistics.fmean(s[f][key] for s in seeds) for key in ("intended", "leakage")]
-            cells.append(" / ".join(map(number, means)))
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        means = [
+            [statistics.fmean(seed[f][key] for seed in seeds) for key in ("intended", "leakage")]
+            for seeds in methods.values()
+        ]
+        rows.append([name, *(" / ".join(number(mean, 2) for mean in both) for both in means)])
+    return rows
+
+
+def cells(entry: dict[str, Any]) -> list[str]:
+    """All scores of a row."""
+    return [score(entry[key], 1 if key in ("active", "own") else 2) for key in COLUMNS]
 
 
 def score(found: dict[str, Any] | None, digits: int) -> str:
+    """`.49 ± .02 [.40, .60]`, or a dash where there is none."""
     if found is None:
         return "-"
     spread = "" if found["deviation"] is None else f" ± {number(found['deviation'], digits)}"
@@ -259,18 +165,11 @@ def score(found: dict[str, Any] | None, digits: int) -> str:
     return f"{number(found['mean'], digits)}{spread} {interval}"
 
 
-def number(value: float, digits: int = 2) -> str:
-    """.93, 1.00, -.02"""
-    text = f"{value:.{digits}f}"
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
-
-
 def picture(
     blocks: dict[str, Tensor],
     names: list[str],
     amounts: tuple[float, ...],
     path: Path,
-    zoom: int = 2,
 ) -> None:
     """Blocks [k, 2, a + 1, 3, H, W] side by side: two rows a factor, one block a method."""
     middle = len(amounts) // 2
@@ -285,6 +184,6 @@ def picture(
         cells.append(flat)
         columns += [*steps[:middle], method, *steps[middle:]]  # unedited under the method's name
     drawn = grid(torch.cat(cells, dim=1))
-    drawn = drawn.resize((drawn.width * zoom, drawn.height * zoom), Image.Resampling.BOX)
+    drawn = drawn.resize((2 * drawn.width, 2 * drawn.height), Image.Resampling.BOX)
     rows = [label for name in names for label in (name, "")]
     save_png(captioned(drawn, columns, rows), path)

@@ -16,22 +16,22 @@ import math
 from pathlib import Path
 from typing import Any
 
-from cldis.bench.statistics import summary
+from shared import RESULTS, provenance
+
+from cldis.bench.table import markdown
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.io import read_json, write_json, write_text
 from cldis.pages.analysis import analyse
 from cldis.training.recipes import recipe_config
-from cldis.training.run_folder import RunFolder, git_revision, versions
+from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
 
-RESULTS = Path(__file__).parent.parent / "results"
-MACHINE = "two virtual x86-64 cores, one thread, shared with other work"
 RECIPE = "study32"
 METHODS: dict[str, list[str]] = {
     "closed": [],
-    "beta_vae": ["baseline.method=beta_vae"],
-    "diffae512": ["baseline.method=diffae", "model.units=512"],
+    "beta_vae": ["method=beta_vae"],
+    "diffae512": ["method=diffae", "model.units=512"],
 }
 # Names of codes in an analysis -> in the table.
 NAMES = {
@@ -134,9 +134,7 @@ def curves(chosen: argparse.Namespace) -> dict[str, Any]:
             f"--images {chosen.images} --seeds {' '.join(map(str, chosen.seeds))}"
             for what in ("train", "curves")
         ],
-        "machine": MACHINE,
-        "versions": versions(),
-        "git": git_revision(),
+        **provenance(),
     }
 
 
@@ -161,10 +159,7 @@ def section(path: Path) -> list[str]:
     first = seeds[0]["codes"]["PCA"]
     sizes = [point["labels"] for point in first["linear"]]
     heads = [f"{probe}, {size:,}" for probe in ("linear", "k-NN") for size in sizes]
-    lines = [
-        "",
-        f"## {found['data']['name']}",
-        "",
+    about = (
         f"{found['data']['images']:,} photos at {found['resolution']} px, "
         f"{round(1 / found['chance'])} classes. Balanced "
         f"accuracy in % on {found['test']:,} test photos, guessing gives "
@@ -172,11 +167,9 @@ def section(path: Path) -> list[str]:
         f"trained code: recipe `{found['recipe']}`, {found['training_images']:,} images, from "
         f"scratch. Mean over training seeds {', '.join(found['seeds'])}"
         + (" ± the half-width between the lowest and the highest." if len(seeds) > 1 else ".")
-        + f" {found['machine'][0].upper()}{found['machine'][1:]}. [JSON]({path.name})",
-        "",
-        "| code | numbers | " + " | ".join(heads) + " |",
-        "|---|" + "--:|" * (len(heads) + 1),
-    ]
+        + f" {found['machine'][0].upper()}{found['machine'][1:]}. [JSON]({path.name})"
+    )
+    rows = [["code", "numbers", *heads]]
     for name, shown in NAMES.items():
         codes = [seed["codes"][name] for seed in seeds]
         cells = []
@@ -184,11 +177,11 @@ def section(path: Path) -> list[str]:
             for k in range(len(sizes)):
                 values = [100 * code[probe][k]["score"] for code in codes]
                 half = (max(values) - min(values)) / 2
-                text = f"{summary(values).mean:.0f}"
+                text = f"{sum(values) / len(values):.0f}"
                 trained = len(values) > 1 and not math.isclose(half, 0)
                 cells.append(f"{text} ± {half:.0f}" if trained else text)
-        lines.append(f"| {shown} | {codes[0]['dimensions']:,} | " + " | ".join(cells) + " |")
-    return lines
+        rows.append([shown, f"{codes[0]['dimensions']:,}", *cells])
+    return ["", f"## {found['data']['name']}", "", about, "", *markdown(rows)]
 
 
 if __name__ == "__main__":

@@ -38,16 +38,16 @@ from cldis.hub.facts import facts_of, run_scores
 from cldis.hub.folder import read_record as read_saved
 from cldis.io import write_json
 from cldis.loop.feedback import build_feedback
-from cldis.methods import build
+from cldis.methods.build import build
 from cldis.model import Model, load
 from cldis.navigation.directions import Directions
 from cldis.navigation.navigate import scene_of
 from cldis.navigation.store import directions_or_units, folder_of, read_about, save_directions
-from cldis.navigation.train import Navigator, Recipe, read_recipe
+from cldis.navigation.train import NavigationConfig, Navigator, read_config
 from cldis.pages.report.sentences import health_rows, verdict
 from cldis.tracking.maps import tracked
 from cldis.tracking.pictures import table
-from cldis.tracking.select import kept
+from cldis.tracking.select import stored_scores
 from cldis.tracking.track import track_to_folder
 from cldis.training.checkpoint import (
     load_feedback,
@@ -62,7 +62,8 @@ from cldis.training.run_folder import RunFolder, versions
 from cldis.training.trainer import Trainer
 
 SETTINGS = (
-    "model.resolution=16 model.units=4 model.width=8 model.embed=8 model.attention=[2] "
+    "method=closed model.gaussian=true model.resolution=16 model.units=4 model.width=8 "
+    "model.embed=8 model.attention=[2] "
     "model.encoder_width=8 model.vae_width=8 training.batch=8 training.images=16 "
     "training.log_every=8 training.sample_every=8 training.checkpoint_every=16 "
     "training.precision=no distillation.warmup=4 feedback.warmup=4 diffusion.steps=12"
@@ -125,7 +126,8 @@ def make(folder: Path) -> Path:
     about = {"kept": found, "chance": 0.25, "checkpoint": "000000000016"}
     save_directions(out, Directions.random(4, 2, 0).named(1, "light"), about)
     track_to_folder(out, str(photos), images=2, progress=False)
-    Navigator(scene_of(run, model, 1), Recipe(directions=2), folder_of(out), True).save()
+    scene = scene_of(run, model, source, 1)
+    Navigator(scene, NavigationConfig(directions=2), folder_of(out), progress=False).save()
     probe = {"dci_disentanglement": 0.5, "dci_completeness": 0.5, "estimator": "trees", "test": 9}
     probe |= {"accuracy": {"hue": 0.5}, "chance": {"hue": 0.1}}
     ways = {"random": {"ssim": 0.5, "psnr": 17.0}}
@@ -177,7 +179,7 @@ def _resume(folder: Path) -> None:
     slots = load_tensors(path / "optimizer.safetensors")
     file = str(path / "optimizer.safetensors")
     load_optimizer(torch.optim.Adam(model.parameters()), names, slots, file)
-    feedback = build_feedback(run.config.feedback, run.config.loop.arm, model.process)
+    feedback = build_feedback(run.config, model.process)
     load_feedback(feedback, read_state(path), path)
 
 
@@ -189,7 +191,7 @@ def _directions(folder: Path) -> None:
 
 
 def _navigation(folder: Path) -> None:
-    read_recipe(folder_of(folder / "run"))
+    read_config(folder_of(folder / "run"))
 
 
 def _tracking(folder: Path) -> None:
@@ -199,7 +201,7 @@ def _tracking(folder: Path) -> None:
         table(found.scores)
     if found.maps is not None:
         [found.maps.change(k) for k in range(len(found.maps.motion))]
-    kept(run.path)
+    stored_scores(run.path)
 
 
 def _scores(folder: Path) -> None:

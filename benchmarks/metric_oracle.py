@@ -1,14 +1,14 @@
 """Scores of the codes in metric_codes.py by disent 0.8, an implementation that is not ours.
 
-    python benchmarks/metric_oracle.py --train 3000 --test 1500 --votes 2000 > oracle.json
+    OTHER/python benchmarks/metric_oracle.py parity > oracle.json
 
 For an environment of its own that has disent; the project does not depend on it. DCI, MIG and SAP
-see exactly the rows that metric_parity.py scores; the FactorVAE score draws its own.
+see exactly the rows that metric_parity.py scores; the FactorVAE score draws its own. `speed` takes
+one kind of codes at the sizes of metric_speed.py.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import sys
@@ -20,6 +20,7 @@ from unittest.mock import MagicMock
 import numpy as np
 from metric_codes import KINDS, SIZES, UNITS, codes, drawn
 
+VOTES = 10_000
 warnings.simplefilter("ignore")
 logging.disable(logging.WARNING)
 
@@ -36,26 +37,25 @@ def load() -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS))
-    parser.add_argument("--train", type=int, default=10_000)
-    parser.add_argument("--test", type=int, default=5_000)
-    parser.add_argument("--votes", type=int, default=10_000)
-    options = parser.parse_args()
+    what = sys.argv[1]
+    train, test = {"parity": (3_000, 1_500), "speed": (10_000, 5_000)}[what]
     metrics = load()
-    found = {kind: score(metrics, kind, options) for kind in options.kinds}
+    kinds = ("mixed",) if what == "speed" else KINDS
+    found = {kind: score(metrics, kind, train, test) for kind in kinds}
     result = {
         "source": "disent 0.8",
-        "train": options.train,
-        "test": options.test,
-        "votes": options.votes,
+        "train": train,
+        "test": test,
+        "votes": VOTES,
         "scores": {kind: scores for kind, (scores, _) in found.items()},
         "cpu_seconds": {kind: seconds for kind, (_, seconds) in found.items()},
     }
     print(json.dumps(result, indent=2))
 
 
-def score(metrics: Any, kind: str, options: Any) -> tuple[dict[str, float], dict[str, float]]:
+def score(
+    metrics: Any, kind: str, train: int, test: int
+) -> tuple[dict[str, float], dict[str, float]]:
     """Scores and processor seconds of the four metrics that we share with disent."""
     from disent.dataset import DisentDataset
     from disent.dataset.data import ArrayGroundTruthData
@@ -63,7 +63,7 @@ def score(metrics: Any, kind: str, options: Any) -> tuple[dict[str, float], dict
     class Grid(ArrayGroundTruthData):
         """The codes as images of 1 x 1 pixel, and rows that come in a set order."""
 
-        rows = drawn(options.train + options.test, seed=0)
+        rows = drawn(train + test, seed=0)
         used: int | None = None
 
         def sample_factors(self, size: int | None = None, *rest: Any, **more: Any) -> np.ndarray:
@@ -76,14 +76,14 @@ def score(metrics: Any, kind: str, options: Any) -> tuple[dict[str, float], dict
     data = Grid(codes(kind).reshape(-1, 1, 1, UNITS), names, SIZES)
     dataset = DisentDataset(data)
     calls = {
-        "mig": (metrics.metric_mig, {"num_train": options.train}),
-        "sap": (metrics.metric_sap, {"num_train": options.train, "num_test": options.test}),
-        "dci": (metrics.metric_dci, {"num_train": options.train, "num_test": options.test}),
+        "mig": (metrics.metric_mig, {"num_train": train}),
+        "sap": (metrics.metric_sap, {"num_train": train, "num_test": test}),
+        "dci": (metrics.metric_dci, {"num_train": train, "num_test": test}),
         "factor_vae": (
             metrics.metric_factor_vae,
             {
-                "num_train": options.votes,
-                "num_eval": options.votes // 2,
+                "num_train": VOTES,
+                "num_eval": VOTES // 2,
                 "num_variance_estimate": np.prod(SIZES),
             },
         ),

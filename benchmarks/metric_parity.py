@@ -1,21 +1,21 @@
 """Our labelled metrics beside other implementations, and the fast setting beside the standard one.
 
-    python benchmarks/metric_parity.py results/metric_oracle.json
+    python benchmarks/metric_parity.py
 
-The oracle's numbers are recorded by metric_oracle.py (and, for metrics that disent lacks, by the
-public code that the file names under `source`). Ours are computed here on the same codes. Writes
-results/metric_parity.json and .md.
+The oracle's numbers are those of results/metric_oracle.json, recorded by metric_oracle.py (and, for
+metrics that disent lacks, by the public code that the file names under `source`). Ours are computed
+here on the same codes. Writes results/metric_parity.json and .md.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from metric_codes import KINDS, SIZES, codes, drawn, index, pool
+from shared import RESULTS
 
+from cldis.bench.table import markdown
 from cldis.io import read_json, write_json, write_text
 from cldis.metrics import beta_vae_score, evaluate, factor_vae_score, tad
 from cldis.metrics.dci import dci_of
@@ -24,8 +24,8 @@ from cldis.metrics.labelled import Labelled
 from cldis.metrics.mig import mig_of
 from cldis.metrics.modularity import modularity_of
 from cldis.metrics.sap import sap_of
+from cldis.metrics.suite import SettingName
 
-RESULTS = Path(__file__).parent.parent / "results"
 # Ours -> the oracle's name.
 NAMES = {
     "DCI disentanglement": "dci.disentanglement",
@@ -42,49 +42,39 @@ NAMES = {
     "InfoE": "infoe",
     "TAD": "tad",
 }
-SUITE = {
-    "DCI disentanglement": ("dci", "disentanglement"),
-    "DCI completeness": ("dci", "completeness"),
-    "DCI informativeness": ("dci", "informativeness"),
-}
+DCI = ("disentanglement", "completeness", "informativeness")
 SEEDS = range(3)
 Table = dict[str, dict[str, tuple[float, float]]]  # metric -> kind -> two scores
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("oracle", type=Path, help="JSON of recorded scores")
-    oracle = read_json(parser.parse_args().oracle)
+    oracle = read_json(RESULTS / "metric_oracle.json")
     parity: Table = {name: {} for name in NAMES}
+    speed: Table = {f"DCI {part}": {} for part in DCI}
     for kind in KINDS:
         mine = ours(kind, oracle["train"], oracle["test"], oracle["votes"])
         for name, theirs in NAMES.items():
             parity[name][kind] = (mine[name], oracle["scores"][kind][theirs])
-    speed: Table = {name: {} for name in SUITE}
-    for kind in KINDS:
-        rows, factors = pool(kind, 15_000, seed=1)
-        found = {
-            setting: [
-                evaluate(rows, factors, SIZES, setting, seed)  # type: ignore[arg-type]
-                for seed in SEEDS
-            ]
-            for setting in ("fast", "standard")
-        }
-        for name, (metric, key) in SUITE.items():
-            fast, standard = (
-                float(np.mean([scores[metric][key] for scores in found[setting]]))
-                for setting in ("fast", "standard")
-            )
-            speed[name][kind] = (fast, standard)
-    write_json(
-        RESULTS / "metric_parity.json",
-        {
-            "oracle": {key: value for key, value in oracle.items() if key != "scores"},
-            "ours_and_oracle": parity,
-            "fast_and_standard": speed,
-        },
-    )
-    write_text(RESULTS / "metric_parity.md", page(oracle, parity, speed))
+        for part, both in settings(kind).items():
+            speed[f"DCI {part}"][kind] = both
+    about = {key: value for key, value in oracle.items() if key != "scores"}
+    found = {"oracle": about, "ours_and_oracle": parity, "fast_and_standard": speed}
+    write_json(RESULTS / "metric_parity.json", found)
+    write_text(RESULTS / "metric_parity.md", page(found))
+
+
+def settings(kind: str) -> dict[str, tuple[float, float]]:
+    """DCI in the settings `fast` and `standard`, means over seeds."""
+    rows, factors = pool(kind, 15_000, seed=1)
+
+    def mean(setting: SettingName, part: str) -> float:
+        return float(np.mean([found["dci"][part] for found in scores[setting]]))
+
+    scores: dict[SettingName, list[dict[str, Any]]] = {
+        setting: [evaluate(rows, factors, SIZES, setting, seed) for seed in SEEDS]
+        for setting in ("fast", "standard")
+    }
+    return {part: (mean("fast", part), mean("standard", part)) for part in DCI}
 
 
 def ours(kind: str, train: int, test: int, votes: int) -> dict[str, float]:
@@ -117,8 +107,9 @@ def ours(kind: str, train: int, test: int, votes: int) -> dict[str, float]:
     }
 
 
-def page(oracle: dict[str, Any], parity: Table, speed: Table) -> str:
+def page(found: dict[str, Any]) -> str:
     """The two tables in Markdown."""
+    oracle = found["oracle"]
     sources = "\n".join(f"- {metrics}: {text}" for metrics, text in oracle["source"].items())
     return f"""# Labelled metrics: agreement
 
@@ -134,7 +125,7 @@ Each cell: ours / theirs.
 
 {sources}
 
-{table(parity, "largest difference")}
+{table(found["ours_and_oracle"], "largest difference")}
 
 ## The fast setting beside the standard one
 
@@ -142,17 +133,16 @@ Mean of {len(SEEDS)} seeds over one pool of 15,000 rows, with noise of .2 added 
 differ in DCI alone: `fast` learns from 3,000 rows in 30 rounds of boosting, `standard` from 10,000
 in 100. Each cell: fast / standard.
 
-{table(speed, "largest error")}
+{table(found["fast_and_standard"], "largest error")}
 """
 
 
 def table(scores: Table, last: str) -> str:
-    lines = [f"| metric | {' | '.join(KINDS)} | {last} |", "|---" * (len(KINDS) + 2) + "|"]
+    rows = [["metric", *KINDS, last]]
     for name, row in scores.items():
-        cells = [f"{a:.3f} / {b:.3f}" for a, b in row.values()]
         worst = max(abs(a - b) for a, b in row.values())
-        lines.append(f"| {name} | {' | '.join(cells)} | {worst:.3f} |")
-    return "\n".join(lines)
+        rows.append([name, *(f"{a:.3f} / {b:.3f}" for a, b in row.values()), f"{worst:.3f}"])
+    return "\n".join(markdown(rows))
 
 
 if __name__ == "__main__":

@@ -1,73 +1,65 @@
 """Time of our labelled metrics beside an oracle's, in turns; to results/metric_speed.json, .md.
 
-    OMP_NUM_THREADS=1 python benchmarks/metric_speed.py --oracle \\
-        "OTHER/python benchmarks/metric_oracle.py --kinds mixed" --repeats 3
+    OMP_NUM_THREADS=1 python benchmarks/metric_speed.py OTHER/python
 
-The oracle command must print the JSON of metric_oracle.py. Processor seconds without start-up
-count, so that a busy machine does not decide.
+OTHER/python is that of an environment with the other implementation, which runs metric_oracle.py.
+Processor seconds without start-up count, so that a busy machine does not decide.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import shlex
 import statistics
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from metric_codes import SIZES, codes, drawn, index
+from shared import RESULTS, provenance
 
 from cldis.io import write_json, write_text
 from cldis.metrics import dci, evaluate, factor_vae_of_pool, mig, sap
 
-RESULTS = Path(__file__).parent.parent / "results"
 KIND = "mixed"
 OURS = ("same", "standard", "fast")  # `same`: the oracle's four metrics and no more
 ROWS = 15_000  # 10,000 to learn from, 5,000 to test on
+REPEATS = 3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--oracle", help="command of the other implementation")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--ours", choices=OURS, help="time one run of ours, here")
-    options = parser.parse_args()
-    if options.ours:
-        print(ours(options.ours))
-        return
-    if not options.oracle:
-        parser.error("give --oracle, the command that prints the other implementation's JSON")
+    parser.add_argument("python", help="interpreter of the other implementation")
+    oracle = [
+        parser.parse_args().python,
+        str(Path(__file__).with_name("metric_oracle.py")),
+        "speed",
+    ]
     spent: dict[str, list[float]] = {name: [] for name in OURS}
     theirs = []
-    for _ in range(options.repeats):
-        theirs.append(json.loads(run(shlex.split(options.oracle))))
+    for _ in range(REPEATS):
+        answer = subprocess.run(oracle, check=True, capture_output=True, text=True).stdout
+        theirs.append(json.loads(answer))
         for name in OURS:
-            spent[name].append(float(run([sys.executable, __file__, "--ours", name])))
+            spent[name].append(ours(name))
     totals = [sum(found["cpu_seconds"][KIND].values()) for found in theirs]
     result: dict[str, Any] = {
         "oracle": theirs[0]["source"],
         "oracle_metrics": list(theirs[0]["cpu_seconds"][KIND]),
-        "train": theirs[0]["train"],
-        "test": theirs[0]["test"],
-        "votes": theirs[0]["votes"],
+        **{key: theirs[0][key] for key in ("train", "test", "votes")},
         "oracle_cpu_seconds": totals,
         "oracle_by_metric": [found["cpu_seconds"][KIND] for found in theirs],
         **{f"ours_{name}_cpu_seconds": seconds for name, seconds in spent.items()},
         "ratio_of_medians": statistics.median(totals) / statistics.median(spent["same"]),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread",
+        **provenance(),
     }
     write_json(RESULTS / "metric_speed.json", result)
     write_text(RESULTS / "metric_speed.md", page(result))
 
 
 def ours(setting: str) -> float:
-    """Processor seconds of our metrics; the first score also loads scikit-learn."""
+    """Processor seconds of our metrics; the very first score also loads scikit-learn."""
     factors = drawn(ROWS, seed=0)
     pool = codes(KIND)[index(factors)]
     start = time.process_time()
@@ -77,15 +69,8 @@ def ours(setting: str) -> float:
         sap(pool, factors)
         factor_vae_of_pool(pool, factors)
     else:
-        evaluate(pool, factors, SIZES, setting=setting)  # type: ignore[arg-type]
+        evaluate(pool, factors, SIZES, setting=setting)
     return round(time.process_time() - start, 2)
-
-
-def run(command: list[str]) -> str:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, check=True, capture_output=True, text=True, env=environment
-    ).stdout
 
 
 def page(result: dict[str, Any]) -> str:

@@ -20,10 +20,10 @@ import torch
 
 from cldis.data import open_data
 from cldis.io import read_json, write_json
-from cldis.methods import build
+from cldis.methods.build import build
 from cldis.model import Model, load
-from cldis.navigation.navigate import recipe_for, scene_of
-from cldis.navigation.train import INITS, Navigator, Recipe
+from cldis.navigation.navigate import config_for, scene_of
+from cldis.navigation.train import INITS, NavigationConfig, Navigator
 from cldis.training.run_folder import RunFolder
 from cldis.training.unit_stats import unit_statistics
 
@@ -37,20 +37,20 @@ def untrained(run: RunFolder) -> Model:
     return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]))
 
 
-def row(run: RunFolder, model: Model, recipe: Recipe) -> dict[str, Any]:
+def row(run: RunFolder, model: Model, config: NavigationConfig) -> dict[str, Any]:
     """Navigate once; recognition per direction and on the whole."""
     with tempfile.TemporaryDirectory() as folder:
-        navigator = Navigator(scene_of(run, model, recipe.steps), recipe, Path(folder))
+        navigator = Navigator(scene_of(run, model, config.steps), config, Path(folder))
         navigator.fit()
         found = navigator.recognise()
     matrix = navigator.matrix.weight.detach()
     return {
-        "recipe": asdict(recipe),
+        "config": asdict(config),
         "chance": found.chance,
         "accuracy": found.accuracy,
         "sign": found.sign,
         "change": found.change,
-        "still": found.still,
+        "still": found.no_shift_rate,
         "mean_accuracy": float(np.mean(found.accuracy)),
         "recognised": len(found.recognised()),
         "agreement": float(matrix.square().amax(dim=0).mean()),
@@ -73,8 +73,8 @@ def main() -> None:
     rows = read_json(options.out)["rows"] if options.out.exists() else {}
     for name, (which, init, learn) in wanted.items():
         if name not in rows:
-            recipe = replace(recipe_for(which, None, init, options.images), learn=learn)
-            rows[name] = row(run, which, recipe)
+            config = replace(config_for(which, None, init, options.images), learn=learn)
+            rows[name] = row(run, which, config)
             write_json(options.out, {"run": run.path.name, "rows": rows})
         found = rows[name]
         print(

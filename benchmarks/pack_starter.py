@@ -13,30 +13,30 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from arms import probe
 from safetensors.torch import save
+from shared import RESULTS, last_line, provenance
 
 from cldis.config import Config, FeedbackConfig, keys
 from cldis.data import open_data
+from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.io import write_bytes, write_json
 from cldis.loop.feedback import Information
+from cldis.metrics.probe import factor_probe
 from cldis.model import load
 from cldis.training.checkpoint import load_tensors, read_state
 from cldis.training.log import read_metrics
 from cldis.training.recipes import recipe_config
 from cldis.training.run_folder import RunFolder
 
-ROOT = Path(__file__).parent.parent
-
-
+STARTERS = RESULTS.parent / "src" / "cldis" / "starters"
 KEPT = ("checkpoint_every", "log_every", "sample_every", "keep")  # what is written, not learned
+SCORED = 6000  # images the probe sees, half of them to train on
 
 
 def command(config: Config) -> str:
@@ -50,8 +50,20 @@ def command(config: Config) -> str:
     return " ".join(words)
 
 
+def probe(run: Path, source: ImageSource) -> dict[str, Any]:
+    """Factor recovery from each code."""
+    indices = np.sort(np.random.default_rng(1).choice(len(source), SCORED, replace=False))
+    codes = load(run).encode(to_model(source.batch(indices)))
+    factors, names = source.factors(indices), source.factor_names
+    return {
+        name: factor_probe(q.mean.numpy(), factors, names)
+        for name, q in (("z_sem", codes.sem), ("z_disen", codes.disen))
+        if q is not None
+    }
+
+
 def information(
-    run: Path, source: Any, config: FeedbackConfig, images: int = 1024
+    run: Path, source: ImageSource, config: FeedbackConfig, images: int = 1024
 ) -> dict[str, Any]:
     """The I-MMSE estimate of I(x; z_sem) on fresh images, beside the entropy of the factors."""
     loop = load(run).loop
@@ -89,7 +101,7 @@ def main() -> None:
     checkpoint = run.latest()
     if checkpoint is None:
         raise SystemExit(f"{run.path} has no checkpoint yet")
-    out = ROOT / "src" / "cldis" / "starters" / chosen.name
+    out = STARTERS / chosen.name
     weights = load_tensors(checkpoint / "ema.safetensors")
     half = {name: tensor.to(torch.float16) for name, tensor in weights.items()}
     write_bytes(out / "ema.safetensors", save(half))
@@ -101,7 +113,7 @@ def main() -> None:
         "seed": run.about["seed"],
         "versions": run.about["versions"],
         "data": {key: run.about["data"][key] for key in ("name", "resolution", "fingerprint")},
-        "machine": f"{platform.machine()}, CPU, one thread",
+        "machine": provenance()["machine"],
         "config": run.config.to_dict(),
     }
     source = open_data(run.about["data"]["source"], run.config.model.resolution)
@@ -114,12 +126,10 @@ def main() -> None:
         "information_up_to_log_snr_1": information(
             run.path, source, FeedbackConfig(log_snr_max=1.0)
         ),
-        **{
-            name: next((line for line in reversed(lines) if line["kind"] == kind), None)
-            for name, kind in (("last", "train"), ("health", "health"))
-        },
+        "last": last_line(lines, "train"),
+        "health": last_line(lines, "health"),
     }
-    write_json(ROOT / "results" / f"starter_{chosen.name}.json", result)
+    write_json(RESULTS / f"starter_{chosen.name}.json", result)
     for code, scores in result["probe"].items():
         print(code, round(scores["dci_disentanglement"], 3), scores["accuracy"])
 

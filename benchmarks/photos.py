@@ -7,8 +7,9 @@ python benchmarks/photos.py runs/hands results/hands64.json
 from __future__ import annotations
 
 import argparse
-import platform
 from pathlib import Path
+
+from shared import last_line, provenance
 
 import cldis
 from cldis.editing.photos import heldout_photos
@@ -18,15 +19,16 @@ from cldis.model import STEPS
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
 
+PHOTOS = 64
+
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("run")
     options.add_argument("out", type=Path)
-    options.add_argument("--photos", type=int, default=64)
     chosen = options.parse_args()
     run, model = RunFolder.open(chosen.run), cldis.load(chosen.run)
-    photos = heldout_photos(run, chosen.photos).images
+    photos = heldout_photos(run, PHOTOS).images
     scores = {}
     for name, images in model.reconstruct(photos).items():
         found = {"ssim": ssim(images, photos), "psnr": psnr(images, photos)}
@@ -42,14 +44,14 @@ def main() -> None:
             "photos": len(photos),
             "steps": STEPS,
             "reconstruction": scores,
-            "health": [line for line in lines if line["kind"] == "health"][-1],
-            "last": [line for line in lines if line["kind"] == "train"][-1],
+            "health": last_line(lines, "health"),
+            "last": last_line(lines, "train"),
             "about": {key: run.about[key] for key in ("git", "versions", "seed")},
             "data": {
                 "name": Path(run.about["data"]["source"]).name,
                 **{key: run.about["data"][key] for key in ("images", "resolution", "fingerprint")},
             },
-            "machine": f"{platform.machine()}, CPU, one thread",
+            "machine": provenance()["machine"],
             "config": run.config.to_dict(),
         },
     )

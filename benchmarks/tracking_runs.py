@@ -20,7 +20,7 @@ from cldis.data.source import ImageSource
 from cldis.editing.drawing import vae_draw
 from cldis.images import to_model
 from cldis.io import write_bytes
-from cldis.methods import build
+from cldis.methods.build import build
 from cldis.model import Model
 from cldis.networks.gaussian import kl_to_standard
 from cldis.training.checkpoint import load_into, load_tensors, read_state

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import rankdata
 
-from cldis.io import read_json, write_text
+from cldis.bench.table import markdown
+from cldis.io import read_json
 
 # Score -> its head, where to find it, and +1 where high is good, -1 where low is.
 COLUMNS: dict[str, tuple[str, str, int]] = {
@@ -27,6 +29,7 @@ COLUMNS: dict[str, tuple[str, str, int]] = {
     "Gaussian total correlation": ("total_correlation", "score", -1),
     "informative units": ("informative", "score", 1),
 }
+WITH_LABELS = "DCI-D (fast), with labels"  # of raw codes and controls
 CONTROLS = ("rotated", "mixed")
 TRUTH = {"DCI-D": "dci", "FactorVAE": "factor_vae"}
 DRAWS = 2_000
@@ -48,8 +51,6 @@ Run = dict[str, Any]
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float | None:
     """Rank correlation; None where one of them is constant."""
-    from scipy.stats import rankdata
-
     a, b = rankdata(x), rankdata(y)
     a, b = a - a.mean(), b - b.mean()
     size = float(np.sqrt((a @ a) * (b @ b)))
@@ -81,7 +82,7 @@ def auc(good: np.ndarray, bad: np.ndarray) -> float:
 
 def value(run: Run, column: str, variant: str = "raw") -> float | None:
     """A score, so turned that high is good; None where it was not taken."""
-    name, part, sign = COLUMNS[column]
+    name, part, sign = COLUMNS.get(column, ("dci_fast", "score", 1))
     found = run["scores"].get(name, {}).get(variant, {}).get(part)
     return None if found is None else sign * found
 
@@ -131,20 +132,19 @@ def correlation(runs: list[Run], column: str, truth: Callable[[Run], float]) -> 
     return f"{rho:+.2f} [{span[0]:+.2f}, {span[1]:+.2f}]{fewer}"
 
 
-def correlations(runs: list[Run]) -> list[str]:
+def with_truth(runs: list[Run], column: str) -> list[str]:
+    """Its correlation with each of `TRUTH`."""
     setting = setting_of(runs)
-    lines = [
-        "| score | " + " | ".join(f"ρ with {head}" for head in TRUTH) + " |",
-        "|---|" + "---|" * len(TRUTH),
+    return [
+        correlation(runs, column, lambda run, key=key: run["labels"][setting][key])
+        for key in TRUTH.values()
     ]
-    for column in COLUMNS:
-        cells = [
-            correlation(runs, column, lambda run, key=key: run["labels"][setting][key])
-            for key in TRUTH.values()
-        ]
-        if set(cells) != {"–"}:
-            lines.append(f"| {column} | {' | '.join(cells)} |")
-    return lines
+
+
+def correlations(runs: list[Run]) -> list[str]:
+    rows = [[column, *with_truth(runs, column)] for column in COLUMNS]
+    head = ["score", *(f"ρ with {head}" for head in TRUTH)]
+    return markdown([head, *(row for row in rows if set(row[1:]) != {"–"})])
 
 
 def chosen_on(run: Run) -> bool:
@@ -158,13 +158,8 @@ def fresh(runs: list[Run]) -> list[str]:
     others = [run for run in runs if not chosen_on(run) and "tracking" in run["scores"]]
     if len(others) == len(runs) or len(others) < FEWEST:
         return []
-    setting = setting_of(others)
-    cells = []
-    for head, key in TRUTH.items():
-        found = correlation(
-            others, "content tracking", lambda run, key=key: run["labels"][setting][key]
-        )
-        cells.append(f"with {head} {found}")
+    found = with_truth(others, "content tracking")
+    cells = [f"with {head} {cell}" for head, cell in zip(TRUTH, found, strict=True)]
     return [
         f"Content tracking on the {len(others)} checkpoints that came after its form was chosen: "
         f"ρ {', '.join(cells)}.",
@@ -178,20 +173,12 @@ def share_lower(raw: np.ndarray, control: np.ndarray) -> float:
 
 def controls(runs: list[Run]) -> list[str]:
     """Per score and control: the share of runs in which the control is lower, and the AUC."""
-    COLUMNS_TRUTH = {"DCI-D (fast), with labels": ("dci_fast", "score", 1)}
-    lines = [
-        "| score | " + " | ".join(f"{c}: share lower | {c}: AUC" for c in CONTROLS) + " |",
-        "|---|" + "---|---|" * len(CONTROLS),
-    ]
-    for column, (name, part, sign) in {**COLUMNS_TRUTH, **COLUMNS}.items():
+    rows = [["score", *(f"{c}: {what}" for c in CONTROLS for what in ("share lower", "AUC"))]]
+    for column in (WITH_LABELS, *COLUMNS):
         cells = []
         for control in CONTROLS:
-            found = [run["scores"].get(name, {}) for run in runs]
-            both = [
-                (sign * s["raw"][part], sign * s[control][part])
-                for s in found
-                if part in s.get("raw", {}) and part in s.get(control, {})
-            ]
+            both = [(value(run, column), value(run, column, control)) for run in runs]
+            both = [pair for pair in both if None not in pair]
             if len(both) < FEWEST:
                 cells += ["–", "–"]
                 continue
@@ -201,27 +188,23 @@ def controls(runs: list[Run]) -> list[str]:
             words = f"{share_lower(raw, worse):.2f} [{span[0]:.2f}, {span[1]:.2f}]"
             cells += [words, f"{auc(raw, worse):.2f}"]
         if set(cells) != {"–"}:
-            lines.append(f"| {column} | {' | '.join(cells)} |")
-    return lines
+            rows.append([column, *cells])
+    return markdown(rows)
 
 
 def together(runs: list[Run]) -> list[str]:
     """Raw codes and controls in one list, against the DCI-D that each of them has."""
-    lines = ["| score | ρ with DCI-D (fast) |", "|---|---|"]
+    rows = [["score", "ρ with DCI-D (fast)"]]
     for column in COLUMNS:
-        pairs = []
-        for run in runs:
-            truth = run["scores"].get("dci_fast", {})
-            for variant in ("raw", *CONTROLS):
-                found = value(run, column, variant)
-                if found is not None and variant in truth:
-                    pairs.append((found, truth[variant]["score"]))
+        variants = [(run, v) for run in runs for v in ("raw", *CONTROLS)]
+        pairs = [(value(run, column, v), value(run, WITH_LABELS, v)) for run, v in variants]
+        pairs = [pair for pair in pairs if None not in pair]
         if len(pairs) < 3 * FEWEST or column == "informative units":
             continue
-        x, y = np.array(pairs).T
+        x, y = np.array(pairs, dtype=float).T
         rho = spearman(x, y)
-        lines.append(f"| {column} | {'constant' if rho is None else f'{rho:+.2f}'} |")
-    return lines
+        rows.append([column, "constant" if rho is None else f"{rho:+.2f}"])
+    return markdown(rows)
 
 
 def upper_half(runs: list[Run]) -> list[Run]:
@@ -267,7 +250,7 @@ def of_data(data: str, runs: list[Run]) -> list[str]:
 
 INTRODUCTION = """# Label-free scores against DCI and FactorVAE
 
-Written by `python benchmarks/tracking_validation.py --table` from results/tracking_validation.
+Written by `python benchmarks/tracking_validation.py` from results/tracking_validation.
 
 Spearman's ρ over checkpoints, with percentile bootstrap intervals (95 %, 2,000 draws over
 checkpoints). An interval says little with fewer than about ten checkpoints, and has no width where
@@ -285,8 +268,8 @@ and a control score. The first line says how much of that DCI itself sees.
 """
 
 
-def write_table(folder: Path, settings: dict[str, Any]) -> str:
-    """Write `folder`.md from scores taken with `settings`; returns the text.
+def page(folder: Path, settings: dict[str, Any]) -> str:
+    """The page as Markdown, from the scores in a folder that were taken with `settings`.
 
     Raises:
         SystemExit: nothing is scored yet.
@@ -294,13 +277,10 @@ def write_table(folder: Path, settings: dict[str, Any]) -> str:
     runs, stale = read_runs(folder, settings)
     if not runs:
         raise SystemExit(f"{folder} holds no scores yet; run with --runs first")
-    known = settings["tracking"]["definition"]
-    which = f"Definition of content tracking (sum over its code): {known}."
+    which = f"Definition of content tracking: {settings['tracking']['definition']}."
     lines = [INTRODUCTION, which, ""]
     if stale:
         lines += [f"{stale} scores taken with other settings are left out.", ""]
     for data in sorted({run["data"] for run in runs}, key=lambda name: (name != TUNED_ON, name)):
         lines += of_data(data, [run for run in runs if run["data"] == data])
-    text = "\n".join(lines)
-    write_text(folder.with_suffix(".md"), text)
-    return text
+    return "\n".join(lines)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from browsers import FLAGS, find_chromium
+from support.photos import write_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,6 +44,15 @@ def shared_data() -> Path:
     folder = ROOT.parent / "shared" / "data"
     if not (folder / "hands").is_dir():
         pytest.skip("no real photos beside this checkout (../shared/data)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 pictures in `discs/`, and a broken one. Not to be changed."""
+    folder = tmp_path_factory.mktemp("photos")
+    write_photos(folder / "discs", 80)
+    (folder / "discs" / "broken.jpg").write_bytes(b"no picture")
     return folder
 
 

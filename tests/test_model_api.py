@@ -19,8 +19,8 @@ UNITS, SIDE, STEPS = 4, 16, 6
 STD = torch.tensor([0.5, 1.0, 2.0, 0.25])
 
 
-def _model(arm: str = "closed", batch: int = 64, prediction: str = "x0") -> Model:
-    loop = small_loop(f"loop.arm={arm}", f"diffusion.prediction={prediction}", scale=0.1)
+def _model(method: str = "closed", batch: int = 64, prediction: str = "x0") -> Model:
+    loop = small_loop(f"method={method}", f"diffusion.prediction={prediction}", scale=0.1)
     return Model(loop, torch.zeros(UNITS), STD, batch=batch)
 
 
@@ -53,11 +53,11 @@ def test_codes_are_those_of_both_encoders(model: Model, images: Tensor) -> None:
     assert torch.equal(codes.z, codes.sem.mean)
 
 
-@pytest.mark.parametrize(("arm", "has"), [("diffae", (True, False)), ("vae", (False, True))])
+@pytest.mark.parametrize(("method", "has"), [("diffusion", (True, False)), ("vae", (False, True))])
 def test_a_branch_that_the_arm_lacks_has_no_code(
-    arm: str, has: tuple[bool, bool], images: Tensor
+    method: str, has: tuple[bool, bool], images: Tensor
 ) -> None:
-    codes = _model(arm).encode(images)
+    codes = _model(method).encode(images)
     assert (codes.sem is not None, codes.disen is not None) == has
 
 
@@ -183,7 +183,7 @@ def test_inputs_are_left_as_they_were(model: Model, images: Tensor) -> None:
 
 NAN, INF = float("nan"), float("inf")
 X, Z = torch.zeros(2, 3, SIDE, SIDE), torch.zeros(2, UNITS)
-BAD_IMAGES = {
+BAD_IMAGES: dict[str, Any] = {
     "another side": torch.zeros(2, 3, SIDE, 2 * SIDE),
     "grey": torch.zeros(2, 1, SIDE, SIDE),
     "no batch": torch.zeros(3, SIDE, SIDE),
@@ -192,14 +192,22 @@ BAD_IMAGES = {
     "integers": torch.zeros(2, 3, SIDE, SIDE, dtype=torch.int64),
     "NaN": torch.full((2, 3, SIDE, SIDE), NAN),
     "infinity": torch.full((2, 3, SIDE, SIDE), -INF),
+    "NumPy": np.zeros((2, 3, SIDE, SIDE), np.float32),
+    "a list": [[0.0]],
 }
-BAD_CODES = {
+# What x_T may be and images may not.
+OUTSIDE = {
+    "0..255": torch.full((2, 3, SIDE, SIDE), 255.0),
+    "-1.5": torch.full((2, 3, SIDE, SIDE), -1.5),
+}
+BAD_CODES: dict[str, Any] = {
     "too wide": torch.zeros(2, UNITS + 1),
     "flat": torch.zeros(UNITS),
     "three axes": torch.zeros(2, UNITS, 1),
     "integers": torch.zeros(2, UNITS, dtype=torch.int64),
     "NaN": torch.full((2, UNITS), NAN),
     "too many": torch.zeros(3, UNITS),
+    "NumPy": np.zeros((2, UNITS), np.float32),
 }
 BAD_SHIFTS: dict[str, dict[Any, Any]] = {
     "too high": {UNITS: 1.0},
@@ -235,6 +243,32 @@ def test_wrong_images_are_refused_everywhere(model: Model, what: str) -> None:
         lambda: model.reconstruct(bad),
     ):
         assert "images" in _refused(call)
+
+
+@pytest.mark.parametrize("what", OUTSIDE)
+def test_images_outside_their_range_are_refused_and_starts_are_not(model: Model, what: str) -> None:
+    bad = OUTSIDE[what]
+    for call in (
+        lambda: model.encode(bad),
+        lambda: model.invert(bad),
+        lambda: model.edit(bad, {}),
+        lambda: model.traverse(bad, 0, [0.0]),
+        lambda: model.reconstruct(bad),
+    ):
+        assert "expected floats in [-1, 1]" in _refused(call) and "127.5" in _refused(call)
+    assert model.decode(Z, bad, 1).shape == X.shape
+    assert model.traverse_from(Z, bad, 0, [0.0], 1).shape == (2, 1, 3, SIDE, SIDE)
+    model.encode(X + 1.001)  # rounding
+
+
+@pytest.mark.parametrize("what", ["NumPy", "bytes", "integers"])
+def test_what_is_no_tensor_of_floats_is_told_how_to_become_one(model: Model, what: str) -> None:
+    assert "cldis.images.to_model" in _refused(lambda: model.encode(BAD_IMAGES[what]))
+
+
+@pytest.mark.parametrize("change", [np.zeros(UNITS), torch.zeros(1), torch.zeros(2, UNITS)])
+def test_a_change_of_another_shape_is_refused(model: Model, change: Any) -> None:
+    assert "change of z" in _refused(lambda: model.move(X, change, 1))
 
 
 @pytest.mark.parametrize("what", BAD_CODES)
@@ -293,7 +327,7 @@ def test_the_arm_vae_encodes_and_refuses_the_rest() -> None:
         lambda: model.traverse(X, 0, [1.0]),
         lambda: model.reconstruct(X),
     ):
-        assert "arm" in _refused(call) and "vae" in _refused(call)
+        assert "method" in _refused(call) and "vae" in _refused(call).lower()
 
 
 def test_codes_of_nothing_say_so() -> None:

@@ -12,15 +12,23 @@ from cldis import __version__
 from cldis.commands import analyse, bench, directions, explore, export, photos, runs, train
 from cldis.commands.cli_common import FAILURE, INTERRUPTED, USER_ERROR, Parser
 from cldis.io import NO_SPACE
-from cldis.text import one_line, say
+from cldis.text import say, speaking
 
 GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns 0, 2 for a mistake of the user, 1 for a failure, 130 for Ctrl-C."""
-    given = sys.argv[1:] if arguments is None else arguments
-    options = parser().parse_args([_as_path(word) for word in given])
+    with speaking() as heard:
+        code = _run(sys.argv[1:] if arguments is None else arguments)
+        heard.flush()
+        if code == 0 and heard.full:
+            return _complain(f"all was done, but not all could be printed ({heard.lost})", FAILURE)
+        return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = parser().parse_args([_as_path(word) for word in arguments])
     try:
         return options.run_command(options)
     except ValueError as error:
@@ -59,7 +67,7 @@ def _system_words(error: OSError) -> str:
 
 
 def _complain(message: object, code: int) -> int:
-    say(f"cldis: error: {one_line(' '.join(str(message).split()))}", file=sys.stderr)
+    say(f"cldis: error: {' '.join(str(message).split())}", error=True)
     return code
 
 

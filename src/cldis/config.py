@@ -1,7 +1,7 @@
 """Typed configuration: one model per component, validated, JSON in and out.
 
 `Config` is all that is needed to rebuild a run. Values are changed by `Config.with_overrides`
-with dotted keys, the same that `--set section.key=value` takes on the command line.
+with the keys that `--set section.key=value` takes on the command line.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from cldis.config_upgrade import upgrade
 from cldis.io import parse_json
+from cldis.methods import find_method
 
 # Bounds keep a file of a stranger from asking for more than a machine has. They are far above what
 # anybody trains; `cldis.methods.build` bounds the number of all parameters besides.
@@ -35,7 +37,7 @@ class Section(BaseModel):
 
 
 class ModelConfig(Section):
-    """Sizes of the networks. `units` is d of both latents (DESIGN: equal dimensions)."""
+    """Sizes of the networks. `units` is d, the same for both latents."""
 
     resolution: int = Field(64, ge=8, le=1024, description="image side in pixels")
     units: int = Field(16, ge=1, le=4096)
@@ -50,7 +52,7 @@ class ModelConfig(Section):
     encoder: Literal["burgess", "diffae"] = "burgess"
     encoder_width: Width = 32
     encoder_multipliers: Multipliers = (1, 2, 2)
-    gaussian: bool = Field(True, description="E_sem gives a Gaussian (False: a point)")
+    gaussian: bool = Field(False, description="E_sem gives a Gaussian (False: a point)")
     vae_width: Width = 32
 
     @model_validator(mode="after")
@@ -84,12 +86,12 @@ class VAEConfig(Section):
 
 
 class DistillationConfig(Section):
-    """L_dt, weighted by lambda_dt: zero in warm-up, then `weight`, then released to zero."""
+    """L_dt, weighted by lambda_dt: 0 in warm-up, then `weight`, from there down to 0 at `end`."""
 
     kind: Literal["kl", "softmax_kl", "mse"] = "kl"
     weight: Weight = 5e-5
-    warmup: Images = Field(20_000, ge=0, description="images before the pull starts")
-    release: Images = Field(0, ge=0, description="images at which the pull has ended; 0: never")
+    warmup: Images = Field(20_000, ge=0, description="images before distillation starts")
+    end: Images = Field(0, ge=0, description="images at which distillation ends; 0: never")
 
 
 class FeedbackConfig(Section):
@@ -107,59 +109,15 @@ class FeedbackConfig(Section):
 
 
 class LoopConfig(Section):
-    """Which branches run: the ablation of the paper's claim."""
+    """When the branches of the loop train."""
 
-    arm: Literal["vae", "diffae", "open", "closed"] = "closed"
-    lead: Images = Field(0, ge=0, description="images at the start that train the VAE alone")
-
-
-# Of one branch, none can lead; `--set loop.arm=NAME` sets these along with it.
-ARMS: dict[str, dict[str, Any]] = {"vae": {"loop.lead": 0}, "diffae": {"loop.lead": 0}}
-# What a baseline is made of; `--set baseline.method=NAME` sets these along with it.
-VAE_BASELINE: dict[str, Any] = {"loop.arm": "vae", **ARMS["vae"]}
-POINT_TOKENS: dict[str, Any] = {
-    "loop.arm": "diffae",
-    **ARMS["diffae"],
-    "model.gaussian": False,
-    "model.conditioning": "cross_attention",
-}
-BASELINES: dict[str, dict[str, Any]] = {
-    "none": {},
-    "beta_vae": VAE_BASELINE,
-    "anneal_vae": VAE_BASELINE,
-    "factor_vae": VAE_BASELINE,
-    "beta_tcvae": VAE_BASELINE,
-    "dip_vae": VAE_BASELINE,
-    "diffae": {**POINT_TOKENS, "model.conditioning": "adagn"},
-    "encdiff": POINT_TOKENS,
-    "disdiff": POINT_TOKENS,
-}
-UNWEIGHTED = ("none", "diffae", "encdiff")
-
-
-class BaselineConfig(Section):
-    """Another method in the place of the closed loop (`cldis.methods`)."""
-
-    method: Literal[
-        "none",
-        "beta_vae",
-        "anneal_vae",
-        "factor_vae",
-        "beta_tcvae",
-        "dip_vae",
-        "diffae",
-        "encdiff",
-        "disdiff",
-    ] = "none"
-    weight: Weight | None = Field(
-        None, description="of its main regulariser; null: that method's usual value"
-    )
+    vae_alone: Images = Field(0, ge=0, description="images at the start that train the VAE alone")
 
 
 class TrainingConfig(Section):
-    images: Images = Field(400_000, ge=1, description="total images to see")
+    images: Images = Field(256_000, ge=1, description="total images to see")
     batch: int = Field(
-        64, ge=1, le=65_536, description="global batch: over all processes and accumulation"
+        16, ge=1, le=65_536, description="global batch: over all processes and accumulation"
     )
     accumulate: int = Field(1, ge=1, le=65_536, description="micro-batches per step")
     learning_rate: float = Field(6e-4, gt=0, le=1e3)
@@ -179,69 +137,91 @@ class TrainingConfig(Section):
 
 
 class Config(Section):
-    """All settings of a run."""
+    """All settings of a run. The defaults are those of the recipe that they name."""
 
     recipe: Text = "cpu64"
+    method: str = Field("encdiff", description="a name of the table `cldis.methods.METHODS`")
+    method_weight: Weight | None = Field(
+        None, description="of its main regulariser; null: that method's usual value"
+    )
     model: ModelConfig = ModelConfig()
     diffusion: DiffusionConfig = DiffusionConfig()
     vae: VAEConfig = VAEConfig()
     distillation: DistillationConfig = DistillationConfig()
     feedback: FeedbackConfig = FeedbackConfig()
     loop: LoopConfig = LoopConfig()
-    baseline: BaselineConfig = BaselineConfig()
     training: TrainingConfig = TrainingConfig()
 
+    @field_validator("method")
+    @classmethod
+    def _method_is_known(cls, name: str) -> str:
+        find_method(name)
+        return name
+
     @model_validator(mode="after")
-    def _baseline_is_itself(self) -> Config:
-        method = self.baseline.method
-        for key, needed in BASELINES[method].items():
+    def _method_is_itself(self) -> Config:
+        for key, needed in find_method(self.method).settings.items():
             section, name = key.split(".")
             found = getattr(getattr(self, section), name)
             if found != needed:
                 words = json.dumps(needed).strip('"')
                 raise ValueError(
-                    f"baseline.method {method!r} is defined with {key}={words}, not {found!r}; "
-                    f"set {key}={words}, or baseline.method=none"
+                    f"method {self.method!r} is defined with {key}={words}, not {found!r}; "
+                    f"set {key}={words}, or another method"
                 )
-        if self.baseline.weight is not None and method in UNWEIGHTED:
+        return self
+
+    @model_validator(mode="after")
+    def _weight_weighs_something(self) -> Config:
+        if self.method_weight is not None and find_method(self.method).weight is None:
             raise ValueError(
-                f"baseline.weight {self.baseline.weight:g} weighs nothing: baseline.method "
-                f"{method!r} has no regulariser; leave it out (null)"
+                f"method_weight {self.method_weight:g} weighs nothing: method {self.method!r} has "
+                f"no regulariser; leave it out (null)"
             )
         return self
 
     @model_validator(mode="after")
-    def _micro_batches(self) -> Config:
+    def _micro_batches_are_whole(self) -> Config:
         if self.training.batch % self.training.accumulate:
             raise ValueError(
                 f"training.batch {self.training.batch} must be a multiple of "
                 f"training.accumulate {self.training.accumulate}"
             )
-        if self.loop.arm == "closed" and self.feedback.kind == "linear":
+        return self
+
+    @model_validator(mode="after")
+    def _feedback_is_feedback(self) -> Config:
+        if find_method(self.method).feedback and self.feedback.kind == "linear":
             raise ValueError(
-                "feedback.kind 'linear' is no feedback, so arm 'closed' would be 'open'; use "
-                "loop.arm=open, or feedback.kind=information or reverse_kl"
+                f"feedback.kind 'linear' is no feedback, so method {self.method!r} would be "
+                f"'open'; set method=open, or feedback.kind=information or reverse_kl"
             )
-        if 0 < self.distillation.release <= self.distillation.warmup:
+        return self
+
+    @model_validator(mode="after")
+    def _diffusion_branch_trains(self) -> Config:
+        if self.loop.vae_alone >= self.training.images:
             raise ValueError(
-                f"distillation.release {self.distillation.release} must be above "
-                f"distillation.warmup {self.distillation.warmup}, or 0 to never let go"
-            )
-        if self.loop.lead and not self.distils:
-            raise ValueError(
-                f"loop.lead {self.loop.lead} needs a VAE that leads and a branch that follows; "
-                f"set loop.arm=open or closed, or loop.lead=0"
-            )
-        if self.loop.lead >= self.training.images:
-            raise ValueError(
-                f"loop.lead {self.loop.lead} must be below training.images "
+                f"loop.vae_alone {self.loop.vae_alone} must be below training.images "
                 f"{self.training.images}, else the diffusion branch never trains"
             )
-        if 0 < self.distillation.release <= self.loop.lead:
-            raise ValueError(
-                f"distillation.release {self.distillation.release} must be above loop.lead "
-                f"{self.loop.lead}, or 0 to never let go"
-            )
+        return self
+
+    @model_validator(mode="after")
+    def _distillation_ends_after_it_began(self) -> Config:
+        end = self.distillation.end
+        for key, start in (
+            ("distillation.warmup", self.distillation.warmup),
+            ("loop.vae_alone", self.loop.vae_alone),
+        ):
+            if 0 < end <= start:
+                raise ValueError(
+                    f"distillation.end {end} must be above {key} {start}, or 0 to never end"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _kl_is_between_gaussians(self) -> Config:
         if self.distils and self.distillation.kind == "kl" and not self.model.gaussian:
             raise ValueError(
                 "distillation.kind 'kl' needs a Gaussian E_sem; set model.gaussian=true, or "
@@ -250,17 +230,44 @@ class Config(Section):
         return self
 
     @property
+    def branches(self) -> tuple[str, ...]:
+        """The branches that this method has, of `diffusion` and `vae`."""
+        return find_method(self.method).branches
+
+    @property
     def distils(self) -> bool:
         """Whether both branches run, so that z_disen can be distilled into z_sem."""
-        return self.loop.arm in ("open", "closed")
+        return len(self.branches) == 2
 
     @property
     def uses_capacity(self) -> bool:
-        """Whether this method may steer by the capacity C."""
-        return self.baseline.method in ("none", "anneal_vae")
+        """Whether the capacity C is part of this method's loss."""
+        return find_method(self.method).capacity
+
+    @property
+    def uses_feedback(self) -> bool:
+        """Whether C follows the reverse process."""
+        return find_method(self.method).feedback
+
+    @property
+    def penalty_weight(self) -> float:
+        """Of the method's main regulariser: `method_weight`, or the usual one."""
+        usual = find_method(self.method).weight
+        assert usual is not None, self.method
+        return usual if self.method_weight is None else self.method_weight
 
     def to_dict(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by the key that `with_overrides` takes; all but the name of the recipe."""
+        found: dict[str, Any] = {}
+        for section, value in self.to_dict().items():
+            if isinstance(value, dict):
+                found |= {f"{section}.{name}": item for name, item in value.items()}
+            elif section != "recipe":
+                found[section] = value
+        return found
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
@@ -274,11 +281,15 @@ class Config(Section):
         except ValidationError as error:
             raise ValueError(one_line(error)) from None
 
+    @classmethod
+    def from_stored(cls, values: Mapping[str, Any]) -> Config:
+        """As `from_dict`, of settings that an earlier version may have written."""
+        return cls.from_dict(upgrade(values))
+
     def with_overrides(self, overrides: Iterable[str]) -> Config:
         """A copy with `section.key=value` applied; values are JSON, or plain text.
 
-        `baseline.method` also sets what that method is made of (`BASELINES`), and `loop.arm`
-        what that arm cannot do without (`ARMS`).
+        `method` also sets what that method is made of.
 
         Raises:
             ValueError: not of the form key=value, unknown key, or a value out of range.
@@ -291,9 +302,7 @@ class Config(Section):
                 raise ValueError(f"--set {item!r}: expected section.key=value")
             _require_known(key)
             wanted[key] = _value(text.strip())
-        implied: dict[str, Any] = {}
-        for key, known in (("loop.arm", ARMS), ("baseline.method", BASELINES)):
-            implied |= known.get(str(wanted.get(key)), {})
+        implied = find_method(str(wanted["method"])).settings if "method" in wanted else {}
         values = self.to_dict()
         for key, value in {**implied, **wanted}.items():
             *sections, name = key.split(".")
@@ -305,12 +314,8 @@ class Config(Section):
 
 
 def keys() -> list[str]:
-    """Every settable dotted key."""
-    found = []
-    for section, value in Config().to_dict().items():
-        if isinstance(value, dict):
-            found += [f"{section}.{name}" for name in value]
-    return found
+    """Every settable key: dotted, or the name and weight of the method."""
+    return list(Config().flat())
 
 
 def _require_known(key: str) -> None:

@@ -47,6 +47,23 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
     sync_directory(path.parent)
 
 
+def user_path(path: str | os.PathLike[str]) -> Path:
+    """A path that a person gave: `~` is a home folder, where there is one of that name."""
+    return Path(os.path.expanduser(path))
+
+
+@contextmanager
+def utf8_path(path: Path) -> Iterator[Path]:
+    """A file by a name that is UTF-8, for safetensors, which takes no other."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        with path.open("rb") as file:
+            yield Path(f"/dev/fd/{file.fileno()}")
+    else:
+        yield path
+
+
 def write_bytes(path: str | Path, data: bytes) -> None:
     """Write `data` to `path` atomically (temporary file, fsync, rename).
 
@@ -58,8 +75,8 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    r"""Write UTF-8 text atomically; lone surrogates become `\uXXXX`, which JSON reads back."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cldis.config import Config
 from cldis.diffusion import sampling
-from cldis.loop.closed_loop import ClosedLoop
+from cldis.loop.two_branch import TwoBranch
 from cldis.networks.build import SemanticEncoder
 from cldis.networks.gaussian import Gaussian
 from cldis.networks.unet import Denoiser
@@ -23,11 +23,16 @@ from cldis.training.run_folder import RunFolder
 from cldis.training.weights import open_networks
 
 STEPS = 20
+TOLERANCE = 0.01  # beyond [-1, 1], from rounding in half precision
+TO_MODEL = (
+    "cldis.images.to_model makes them of bytes 0..255 in a NumPy array (n, 3, H, W), which is "
+    "x / 127.5 - 1; of floats in [0, 1] it is 2 * x - 1"
+)
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Both latents of a batch; a branch that the arm lacks is None."""
+    """Both latents of a batch; a branch that the method lacks is None."""
 
     sem: Gaussian | None
     disen: Gaussian | None
@@ -36,7 +41,7 @@ class Codes:
     def z(self) -> Tensor:
         """The code that conditions the decoder, [n, d]: the mean of z_sem."""
         if self.sem is None:
-            raise ValueError("arm 'vae' has no z_sem; use `.disen`, or a run of another arm")
+            raise ValueError("a VAE alone has no z_sem; use `.disen`, or a run of another method")
         return self.sem.mean
 
 
@@ -55,13 +60,14 @@ class Model:
     done `batch` images at a time on `device`, and results come back on the CPU. Shifts of units are
     in standard deviations of that unit over the training images.
 
-    All methods raise ValueError for a wrong shape, a unit that does not exist, a value that is not
-    finite, or a branch that the arm lacks.
+    All methods raise ValueError for what is no tensor of floats, a wrong shape, images outside
+    [-1, 1], a unit that does not exist, a value that is not finite, or a branch that the method
+    lacks.
     """
 
     def __init__(
         self,
-        loop: ClosedLoop,
+        loop: TwoBranch,
         unit_mean: Tensor,
         unit_std: Tensor,
         device: str | torch.device = "cpu",
@@ -125,7 +131,7 @@ class Model:
         z = self._check_codes(z)
         if x_T is None:
             x_T = self.random_start(len(z), seed)
-        self._check_images(x_T)
+        self._check_start(x_T)
         _same_length(x_T, z)
         solver = sampling.fast if fast else sampling.ddim
         return self._each(
@@ -153,6 +159,11 @@ class Model:
     def move(self, images: Tensor, change: Tensor, steps: int = STEPS) -> Tensor:
         """Images with z changed by `change` [d], same x_T; `Directions.shift` makes a change."""
         z = self.encode(images).z
+        if not isinstance(change, Tensor) or change.shape != (self.units,):
+            raise ValueError(
+                f"the change of z must be a tensor ({self.units},), as `shift` and "
+                f"`Directions.shift` make it"
+            )
         return self.decode(z + change, self.invert(images, z, steps), steps)
 
     def traverse(
@@ -168,7 +179,7 @@ class Model:
     ) -> Tensor:
         """As `traverse`, from codes and x_T that were inverted before."""
         z = self._check_codes(z)
-        self._check_images(x_T)
+        self._check_start(x_T)
         _same_length(x_T, z)
         if not len(amounts):
             return torch.zeros(len(z), 0, 3, self.resolution, self.resolution)
@@ -252,8 +263,8 @@ class Model:
     def _denoiser(self) -> Denoiser:
         if self.loop.denoiser is None:
             raise ValueError(
-                "this run has arm 'vae', which has no diffusion decoder; train with "
-                "loop.arm=closed, open or diffae to decode and edit"
+                f"this run is of method {self.config.method!r}, which has no diffusion decoder; "
+                f"train with method=encdiff or closed to decode and edit"
             )
         return self.loop.denoiser
 
@@ -280,15 +291,38 @@ class Model:
             yield tuple(tensor[start : start + self.batch].float() for tensor in tensors)
 
     def _check_images(self, images: Tensor) -> None:
+        self._check_pictures(images, "images", "floats in [-1, 1]")
+        least, most = (float(images.min()), float(images.max())) if images.numel() else (0, 0)
+        if max(-least, most) > 1 + TOLERANCE:
+            raise ValueError(
+                f"images have values from {least:.3g} to {most:.3g}; expected floats in [-1, 1]: "
+                f"{TO_MODEL}"
+            )
+
+    def _check_start(self, x_T: Tensor) -> None:
+        self._check_pictures(x_T, "x_T", "floats as `invert` makes them of images")
+
+    def _check_pictures(self, given: Tensor, name: str, floats: str) -> None:
         expected = (3, self.resolution, self.resolution)
-        if images.dim() != 4 or tuple(images.shape[1:]) != expected:
-            raise ValueError(f"images have shape {tuple(images.shape)}; expected (n, *{expected})")
-        if not torch.is_floating_point(images):
-            raise ValueError(f"images are {images.dtype}; expected floats in [-1, 1]")
-        if not bool(torch.isfinite(images).all()):
-            raise ValueError("images hold NaN or infinity; expected floats in [-1, 1]")
+        if not isinstance(given, Tensor):
+            kind = f"{type(given).__module__.partition('.')[0]}.{type(given).__name__}"
+            raise ValueError(f"{name}: expected a tensor of {floats}, got {kind}: {TO_MODEL}")
+        if given.dim() != 4 or tuple(given.shape[1:]) != expected:
+            raise ValueError(
+                f"{name}: shape {tuple(given.shape)} is not that of images for this model, "
+                f"(n, *{expected})"
+            )
+        if not torch.is_floating_point(given):
+            raise ValueError(f"{name}: {given.dtype} given, expected {floats}: {TO_MODEL}")
+        if not bool(torch.isfinite(given).all()):
+            raise ValueError(f"{name}: NaN or infinity given, expected {floats}")
 
     def _check_codes(self, z: Tensor) -> Tensor:
+        if not isinstance(z, Tensor):
+            raise ValueError(
+                f"codes are a {type(z).__name__}; expected a tensor, as `encode` gives it; "
+                f"torch.from_numpy makes one of a NumPy array"
+            )
         if z.dim() != 2 or z.shape[1] != self.units:
             raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.units})")
         if not torch.is_floating_point(z):
@@ -309,11 +343,7 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     if is_saved_model(run):
         return Model.from_pretrained(run, device, batch)
     folder = RunFolder.open(run)
-    path = folder.latest()
-    if path is None:
-        raise ValueError(
-            f"{run} has no checkpoint yet; go on with `cldis train ... --out {run} --resume`"
-        )
+    path = folder.used()
     units = read_state(path)["units"]
     mean, std = unit_tensors(units, folder.config.model.units, path / "state.json")
     loop = open_networks(folder.config, path / "ema.safetensors", path)

@@ -1,40 +1,131 @@
-"""Text of others on its way to a terminal: it is shown, and it does nothing.
-
-A run, a file name or a photo may hold control characters: an escape sequence that rewrites the
-screen, a carriage return that hides what stands before it, an override that turns words round.
-`printable` makes them visible. Everything that the command line prints goes through it.
-"""
+"""Text for people: said on any terminal, compared as people read it, cut to what a disk takes."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import re
+import shlex
+import sys
 import unicodedata
-from typing import TextIO
+from collections.abc import Iterator
+from typing import Any
 
-# Control, format (bidi overrides among them), surrogate; and the two invisible line breaks.
-HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-JOINERS = "\u200c\u200d"  # zero-width, but parts of Persian words and of emoji
+MAX_NAME = 255  # bytes of a file name, nearly everywhere
+# Control characters, marks that turn the direction of writing, line separators, and the lone
+# surrogates by which Python carries bytes of a file name that are not UTF-8.
+HIDDEN = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
-def printable(text: object, breaks: bool = True) -> str:
-    """`str(text)` with every character that is not seen written as an escape, such as `\\x1b`.
+def shown(text: object) -> str:
+    r"""`text` as one line that is safe to print and to write as UTF-8.
 
-    Args:
-        breaks: keep line breaks and tabs; False for a value that must stay on its line.
+    Control characters (line breaks and tabs too), marks of the direction of writing and lone
+    surrogates become `\uXXXX`, which is also how JSON writes them. Everything else is kept.
     """
-    kept = JOINERS + ("\n\t" if breaks else "")
-    return "".join(
-        character
-        if character in kept or unicodedata.category(character) not in HIDDEN
-        else character.encode("unicode_escape").decode("ascii")
-        for character in str(text)
-    )
+    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", str(text))
 
 
-def one_line(text: object) -> str:
-    """A value as part of a line: `printable` without line breaks."""
-    return printable(text, breaks=False)
+def command(*words: object) -> str:
+    """A command to type: every word quoted for the shell, so that it can be copied."""
+    return " ".join(_quoted(str(word)) for word in words)
 
 
-def say(text: object, file: TextIO | None = None) -> None:
-    """Print `printable(text)`, to standard output where no file is given."""
-    print(printable(text), file=file, flush=True)
+def folded(text: str) -> str:
+    """What two texts share that people take for the same: case and composition do not matter."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def cut(text: str, size: int) -> str:
+    """The beginning of `text` that takes at most `size` bytes of UTF-8; characters stay whole."""
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) <= size:
+        return text
+    while size and data[size] & 0xC0 == 0x80:  # inside a character
+        size -= 1
+    return data[:size].decode("utf-8", "surrogateescape")
+
+
+def say(text: object, error: bool = False) -> None:
+    """Print lines: what a terminal must not obey becomes visible, line by line."""
+    lines = (shown(line) for line in str(text).split("\n"))
+    print("\n".join(lines), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+@contextlib.contextmanager
+def speaking() -> Iterator[Patient]:
+    """Meanwhile nothing that is said can fail; yields the standard output.
+
+    What a terminal cannot show is escaped. Where nobody listens any more, or never did (a closed
+    pipe, no stderr at all), words are dropped.
+    """
+    _fill_standard_files()
+    kept = sys.stdout, sys.stderr
+    heard = Patient(sys.stdout)
+    sys.stdout, sys.stderr = heard, Patient(sys.stderr)
+    try:
+        yield heard
+    finally:
+        heard.flush()
+        sys.stdout, sys.stderr = kept
+
+
+class Patient:
+    """A text stream that never raises; `lost` is why the last words did not arrive, or None."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream if stream is not None else open(os.devnull, "w", encoding="utf-8")
+        self.lost: Exception | None = None
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            known = self._stream.encoding or "ascii"
+            self._stream.write(text.encode(known, "backslashreplace").decode(known))
+        except (OSError, ValueError) as error:  # ValueError: closed
+            self._mute(error)
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except (OSError, ValueError) as error:
+            self._mute(error)
+
+    @property
+    def full(self) -> bool:
+        """Whether words were lost that somebody wanted: a full disk, not a reader who left."""
+        return isinstance(self.lost, OSError) and self.lost.errno != errno.EPIPE
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _mute(self, error: Exception) -> None:
+        """Nothing more is written there; Python would try again, and complain, when it ends."""
+        self.lost = error
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            self._stream.flush()
+
+
+def _fill_standard_files() -> None:
+    """Without this, the first file opened would be what libraries take for stderr."""
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(number)
+
+
+def _quoted(word: str) -> str:
+    if not HIDDEN.search(word):
+        return shlex.quote(word)
+    plain = re.compile(rb"[\w./ =+,:@%-]")
+    parts = (bytes([byte]) for byte in os.fsencode(word))
+    kept = (part.decode() if plain.match(part) else f"\\x{part[0]:02x}" for part in parts)
+    return "$'" + "".join(kept) + "'"

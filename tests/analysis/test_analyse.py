@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +14,15 @@ import pytest
 
 from browsers import assert_readable
 from cldis.cli import main
-from cldis.config import Config
 from cldis.data import open_data
 from cldis.model import Model, load
 from cldis.pages.analysis import encode
-from cldis.training import trainer as engine
 from cldis.training.run_folder import RunFolder
-from cli.photos import write_photos
-
-TINY = (
-    "model.resolution=16 model.units=4 model.width=8 model.encoder_width=8 model.vae_width=8 "
-    "model.embed=8 model.attention=[] training.batch=16 training.images=64 training.log_every=64 "
-    "training.sample_every=64000 training.checkpoint_every=64 training.precision=no "
-    "distillation.warmup=16 feedback.warmup=16 diffusion.steps=12"
-).split()
-
-
-class Page(HTMLParser):
-    """Anchors, links, pictures and words of a page."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.alts: list[str | None] = []
-        self.words = ""
-        self.feed(path.read_text("utf-8"))
-        assert len(set(self.ids)) == len(self.ids)
-        assert all(link.startswith(("#", "data:")) for link in self.links)
-        assert {link[1:] for link in self.links if link.startswith("#")} <= set(self.ids)
-        assert all(self.alts)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.ids += [found["id"] or ""] if "id" in found else []
-        self.links += [value or "" for key, value in attrs if key in ("href", "src", "srcset")]
-        self.alts += [found.get("alt")] if tag == "img" else []
-        self.alts += [found.get("aria-label")] if tag == "svg" else []
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
+from cldis.training.trainer import train
+from loop.small import LOOP
+from support.html_page import check_page
+from support.photos import write_photos
+from support.small import RUN
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +42,13 @@ def runs(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     made = {}
     for name, more in {
         "closed": [],
-        "vae": ["baseline.method=beta_vae"],
-        "points": ["baseline.method=diffae", "model.units=40"],
+        "vae": ["method=beta_vae"],
+        "points": ["method=diffae", "model.units=40"],
     }.items():
-        config = Config().with_overrides([*TINY, *more])
+        config = LOOP.with_overrides([*RUN, *more])
         made[name] = folder / name
         run = RunFolder.create(made[name], config, source, str(photos))
-        assert engine.train(run, source, resume=False, quiet=True)
+        assert train(run, source, resume=False, quiet=True)
     return made
 
 
@@ -103,7 +71,7 @@ def whole(
 
 
 def test_the_page_stands_alone(whole: tuple[Path, dict[str, Any]]) -> None:
-    page = Page(whole[0] / "index.html")
+    page = check_page(whole[0] / "index.html")
     for name in "varies labels carries outliers duplicates shift all about terms".split():
         assert name in page.ids
     assert {f"unit-{k}" for k in range(4)} <= set(page.ids)
@@ -213,7 +181,7 @@ def test_the_same_again_gives_the_same_page(
     assert (tmp_path / "index.html").read_text("utf-8") == first
     assert (tmp_path / "codes.parquet").stat().st_mtime_ns == written
     page, numbers = (
-        Page(tmp_path / "index.html"),
+        check_page(tmp_path / "index.html"),
         json.loads((tmp_path / "analysis.json").read_text()),
     )
     assert numbers["code"] == "z_disen" and "this run, z_disen" in page.words
@@ -224,7 +192,7 @@ def test_a_small_collection_without_labels(runs: dict[str, Path], tmp_path: Path
     write_photos(tmp_path / "few", 12)
     command = ["analyse", str(runs["points"]), str(tmp_path / "few"), "--out", str(tmp_path / "o")]
     assert main(command) == 0
-    page = Page(tmp_path / "o" / "index.html")
+    page = check_page(tmp_path / "o" / "index.html")
     assert "There are no labels" in page.words
     assert "look at the 32 units that vary most" in page.words
     numbers = json.loads((tmp_path / "o" / "analysis.json").read_text())
@@ -239,7 +207,7 @@ def test_a_code_that_is_dead(runs: dict[str, Path], tmp_path: Path) -> None:
     assert (
         main(["analyse", str(runs["vae"]), str(tmp_path / "x"), "--out", str(tmp_path / "o")]) == 0
     )
-    assert "the code is dead" in Page(tmp_path / "o" / "index.html").words
+    assert "the code is dead" in check_page(tmp_path / "o" / "index.html").words
 
 
 @pytest.mark.parametrize(

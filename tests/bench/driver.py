@@ -12,21 +12,22 @@ import time
 
 import torch
 
-from bench.grid import SMALL, patch_scores
+from cldis.bench import score
 from cldis.bench.suites import SUITES
 from cldis.cli import main
-from cldis.training import trainer as engine
+from cldis.training.trainer import Trainer
+from support.bench_suite import SMALL, quick_scores
 
 torch.set_num_threads(1)
 SUITES[SMALL.name] = SMALL
-patch_scores()
+score.scores = quick_scores  # type: ignore[assignment]
 number, _, limit = os.environ.get("CLDIS_TEST_KILL", "0:0").partition(":")
 slow = float(os.environ.get("CLDIS_TEST_SLOW", "0"))
 taken = 0
-step = engine.Trainer.step
+step = Trainer.step
 
 
-def counted(self: engine.Trainer, index: int) -> dict[str, float]:
+def counted(self: Trainer, index: int) -> dict[str, float]:
     global taken
     terms = step(self, index)
     taken += 1
@@ -36,5 +37,5 @@ def counted(self: engine.Trainer, index: int) -> dict[str, float]:
     return terms
 
 
-engine.Trainer.step = counted  # type: ignore[method-assign]
+Trainer.step = counted  # type: ignore[method-assign]
 sys.exit(main(["bench", SMALL.name, *sys.argv[1:]]))

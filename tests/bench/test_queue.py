@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from bench.grid import NAMES, SMALL, quick_scores
-from cldis.bench import cell as cells
-from cldis.bench import score
-from cldis.bench.queue import Queue, Session
+from cldis.bench import score, session
+from cldis.bench.queue import Queue
 from cldis.bench.record import read_record
+from cldis.bench.session import Session
 from cldis.bench.suites import SUITES
 from cldis.cli import main
+from support.bench_suite import NAMES, SMALL, folders, quick_scores
 from training.harness import environment
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -36,10 +36,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def start(out: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
-    folders = ["--results", str(out / "results"), "--runs", str(out / "runs")]
     paths = environment()["PYTHONPATH"]
     return subprocess.Popen(
-        [sys.executable, str(DRIVER), *folders, *arguments],
+        [sys.executable, str(DRIVER), *folders(out), *arguments],
         env=environment(PYTHONPATH=os.pathsep.join([TESTS, paths]), **more),
         stderr=subprocess.PIPE,
         text=True,
@@ -52,8 +51,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def bench(out: Path, *arguments: str) -> int:
-    folders = ["--results", str(out / "results"), "--runs", str(out / "runs")]
-    return main(["bench", SMALL.name, *folders, *arguments])
+    return main(["bench", SMALL.name, *folders(out), *arguments])
 
 
 def queue(out: Path, *only: str) -> Queue:
@@ -109,7 +107,7 @@ def test_finished_cells_are_never_run_again(
     whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in (whole / "results").rglob("*.json")}
-    monkeypatch.setattr(cells, "run_cell", lambda *_: pytest.fail("was run again"))
+    monkeypatch.setattr(session, "run_cell", lambda *_: pytest.fail("was run again"))
     assert bench(whole) == 0
     assert "4 of 4 cells done, 0 just now" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in before} == before
@@ -156,12 +154,12 @@ def test_two_processes_share_the_work(whole: Path, tmp_path: Path) -> None:
 
 def test_a_cell_at_work_elsewhere_is_left_alone(tmp_path: Path) -> None:
     here, there = queue(tmp_path, NAMES[0]), queue(tmp_path, NAMES[0])
-    with there.taken(there.cells[0]) as mine:
+    with there.locked(there.cells[0]) as mine:
         assert mine
         assert here.status(here.cells[0]).state == "running"
-        session = Session(here)
-        session.run()
-        assert session.finished == 0 and not session.stopped
+        work = Session(here)
+        work.run()
+        assert work.finished == 0 and not work.stopped
     assert here.status(here.cells[0]).state == "open"
 
 
@@ -169,21 +167,19 @@ def test_a_cell_at_work_elsewhere_is_left_alone(tmp_path: Path) -> None:
 def test_a_damaged_result_is_reported_and_run_again(
     whole: Path, tmp_path: Path, harm: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = whole / "results" / "small" / f"{NAMES[1]}.json"
     path = tmp_path / "results" / "small" / f"{NAMES[1]}.json"
     path.parent.mkdir(parents=True)
-    text = source.read_text()
-    if harm == "cut":
-        path.write_text(text[: len(text) // 2])
-    elif harm == "digit":
-        score = json.loads(text)["curve"][0]["codes"]["z_disen"]["fast"]["mig"]["score"]
-        path.write_text(text.replace(f'"score": {score}', '"score": 0.999', 1))
-    elif harm == "empty":
-        path.write_text("")
-    elif harm == "binary":
-        path.write_bytes(b"\xff\xfe\x00")
-    else:
-        path.write_text((source.parent / f"{NAMES[3]}.json").read_text())
+    found = whole / "results" / "small"
+    text, other = ((found / f"{NAMES[i]}.json").read_bytes() for i in (1, 3))
+    mig = json.loads(text)["curve"][0]["codes"]["z_disen"]["fast"]["mig"]["score"]
+    harmed = {
+        "cut": text[: len(text) // 2],
+        "digit": text.replace(f'"score": {mig}'.encode(), b'"score": 0.999', 1),
+        "empty": b"",
+        "binary": b"\xff\xfe\x00",
+        "renamed": other,
+    }
+    path.write_bytes(harmed[harm])
     assert bench(tmp_path, "--list") == 0
     assert f"damaged  {NAMES[1]}  {path}" in capsys.readouterr().out
     assert bench(tmp_path, "--only", NAMES[1]) == 0
@@ -216,14 +212,14 @@ def test_a_started_run_of_other_settings_begins_again(whole: Path, tmp_path: Pat
 def test_a_cell_that_fails_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = cells.run_cell
+    real = session.run_cell
 
     def sometimes(suite: Any, cell: Any, folder: Path, deadline: float | None) -> dict[str, Any]:
         if cell.method == "closed":
             raise RuntimeError("diverged,\nas it were")
         return real(suite, cell, folder, deadline)
 
-    monkeypatch.setattr(cells, "run_cell", sometimes)
+    monkeypatch.setattr(session, "run_cell", sometimes)
     assert bench(tmp_path, "--only", "s0") == 1
     words = capsys.readouterr().err
     assert f"{NAMES[0]}: failed: diverged, as it were" in words

@@ -12,6 +12,7 @@ from cldis.bench.record import read_record
 from cldis.bench.suite import Suite
 from cldis.bench.suites import SUITES
 from cldis.cli import main
+from support.bench_suite import folders
 
 
 @pytest.mark.parametrize("name", ["smoke", "untrained"])
@@ -23,8 +24,7 @@ def test_from_nothing_to_the_page(
         methods = {"pca": (), "random_encoder": ()}
         small = dataclasses.replace(small, name=name, methods=methods, pairs=())
     monkeypatch.setitem(SUITES, name, small)
-    folders = ["--results", str(tmp_path / "results"), "--runs", str(tmp_path / "runs")]
-    chosen = [name, *folders, "--images", "64", "--only", "s0"]
+    chosen = [name, *folders(tmp_path), "--images", "64", "--only", "s0"]
     assert main(["bench", *chosen]) == 0
     assert main(["bench", *chosen, "--list"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "2 done"

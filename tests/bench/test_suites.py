@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.grid import NAMES, SMALL
+from cldis.bench.queue import Queue
+from cldis.bench.record import cell_of, read_record
 from cldis.bench.suite import CONTROLS, Suite
 from cldis.bench.suites import SUITES
 from cldis.methods.controls import CONTROLS as BUILT
+from support.bench_suite import NAMES, SMALL
+from support.scripts import ROOT
 
 
 def test_the_queue_goes_seed_by_seed() -> None:
     assert [cell.name for cell in SMALL.cells()] == NAMES
+
+
+@pytest.mark.parametrize("suite", SUITES.values(), ids=list(SUITES))
+def test_committed_results_are_those_of_the_cells(suite: Suite, tmp_path: Path) -> None:
+    queue = Queue(suite, ROOT / "results", tmp_path)
+    for path in (ROOT / "results" / suite.name).glob("*.json"):
+        assert queue.stored(cell_of(read_record(path))).state == "done", path
 
 
 def test_every_control_exists() -> None:
@@ -47,7 +58,7 @@ def test_points_are_checkpoints_of_the_engine(
     points = suite.points(images, batch)
     assert points == sorted(set(points)) and points[-1] == steps * batch
     for point in points[:-1]:
-        # The rule of `Trainer.crossed`.
+        # The rule of `Trainer.is_due`.
         assert point % batch == 0 and point // every > (point - batch) // every
     wanted = [min(float(share * images), images) for share in suite.shares]
     for goal in wanted:

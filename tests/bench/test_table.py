@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,14 +13,15 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from bench.grid import SMALL, made_up, measured, write_made_up
-from cldis.bench.plots import ends, picture, write_plots
+from cldis.bench.plots import draw_curves, draw_ends, write_plots
+from cldis.bench.results import COLUMNS, read_results
 from cldis.bench.statistics import Summary
 from cldis.bench.suite import Cell
 from cldis.bench.suites import SUITES
-from cldis.bench.table import COLUMNS, entry, read_results
+from cldis.bench.table import entry, number
 from cldis.cli import main
 from cldis.metrics.suite import evaluate
+from support.bench_suite import SMALL, made_up, measured, write_made_up
 
 CLOSED, VAE = [0.7, 0.5, 0.64], [0.2, 0.3, 0.19]
 
@@ -148,22 +148,34 @@ def test_the_columns_are_what_the_metrics_give() -> None:
         assert 0 <= column.of(found) <= 1
 
 
-@pytest.mark.parametrize(("draw", "height"), [(picture, 500), (ends, 150)])
+@pytest.mark.parametrize(("draw", "shares"), [(draw_curves, (1, 2)), (draw_ends, (1,))])
 def test_the_picture_shows_something(
-    results: Path, draw: Callable[..., bytes], height: int
+    results: Path, draw: Callable[..., bytes], shares: tuple[int, ...]
 ) -> None:
-    groups, _ = read_results(SMALL, results)
-    image = Image.open(io.BytesIO(draw(SMALL, groups))).convert("RGB")
-    assert image.width > 800 and image.height > height
+    """Curves, or the ends alone where a suite scores nothing else."""
+    suite = replace(SMALL, shares=tuple(Fraction(share, shares[-1]) for share in shares))
+    groups, _ = read_results(suite, results)
+    (path,) = write_plots(suite, groups, results)
+    assert path.read_bytes() == draw(suite, groups)
+    image = Image.open(path).convert("RGB")
+    assert image.width > 800 and image.height > (500 if draw is draw_curves else 150)
     colours = {colour for _, colour in image.getcolors(1 << 24) or []}
     assert {(0, 114, 178), (213, 94, 0)} <= colours
 
 
-def test_a_suite_that_scores_the_end_only_has_no_curves(results: Path) -> None:
-    groups, _ = read_results(SMALL, results)
-    once = replace(SMALL, shares=(Fraction(1),))
-    (path,) = write_plots(once, groups, results)
-    assert path.read_bytes() == ends(once, groups) != picture(once, groups)
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.934, 2, ".93"),
+        (1.0, 2, "1.00"),
+        (-0.02, 2, "-.02"),
+        (10.5, 2, "10.50"),
+        (0, 2, ".00"),
+        (0.9996, 3, "1.000"),
+    ],
+)
+def test_numbers_have_no_zero_before_the_point(value: float, digits: int, text: str) -> None:
+    assert number(value, digits) == text
 
 
 def test_entries() -> None:

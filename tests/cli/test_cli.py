@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,39 +18,15 @@ from PIL import Image
 import cldis
 from cldis.cli import main
 from cldis.editing.edits import parse_shifts
-from cli.photos import write_photos
-
-SMALL = [
-    "--recipe",
-    "tiny",
-    "--resolution",
-    "16",
-    *(
-        part
-        for setting in (
-            "model.units=4",
-            "training.checkpoint_every=96",
-            "training.log_every=96",
-            "training.sample_every=192",
-            "training.ema=64",
-        )
-        for part in ("--set", setting)
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder / "discs", 40)
-    (folder / "discs" / "broken.jpg").write_bytes(b"no picture")
-    return folder
+from support.command import fails
+from support.photos import write_photos
+from support.small import TRAIN
 
 
 @pytest.fixture(scope="module")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "discs"
-    assert main(["train", str(photos), "--out", str(out), *SMALL, "--images", "192"]) == 0
+    assert main(["train", str(photos), "--out", str(out), *TRAIN]) == 0
     return out
 
 
@@ -59,26 +34,9 @@ def photo(photos: Path, index: int = 0) -> str:
     return str(photos / "discs" / f"photo_{index:03d}.png")
 
 
-def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run a command that must fail as a mistake of the user; returns its one line."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["cldis", *arguments])
-        try:
-            code = main(arguments)
-        except SystemExit as stop:
-            code = stop.code  # type: ignore[assignment]
-    text = capsys.readouterr().err
-    assert code == 2, text
-    # A progress bar may have been drawn before the mistake was found.
-    lines = [line for line in text.splitlines() if line.strip() and "images/s" not in line]
-    assert len(lines) == 1 and "Traceback" not in text, text
-    assert lines[0].startswith("cldis"), text
-    return lines[0]
-
-
 def test_train_writes_a_run_that_describes_itself(run: Path) -> None:
     about = json.loads((run / "run.json").read_text())
-    assert about["data"]["images"] == 40 and about["data"]["skipped"] == 1
+    assert about["data"]["images"] == 80 and about["data"]["skipped"] == 1
     assert about["versions"]["torch"] and len(about["data"]["fingerprint"]) == 64
     assert "broken.jpg" in (run / "skipped.tsv").read_text()
     assert len(list((run / "checkpoints").iterdir())) == 2
@@ -93,7 +51,7 @@ def test_traverse(run: Path, tmp_path: Path) -> None:
     grids = sorted(tmp_path.glob("unit_*.png"))
     assert len(grids) == 4
     width, height = Image.open(grids[0]).size
-    assert width >= 7 * 16 and height >= 2 * 16  # 40 photos hold out two
+    assert width >= 7 * 16 and height >= 2 * 16  # 80 photos hold out four
     changes = json.loads((tmp_path / "traversals.json").read_text())["change"]
     assert len(changes) == 4 and all(0 <= value <= 2 for value in changes.values())
 
@@ -137,7 +95,7 @@ def test_encode(run: Path, photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "codes.parquet"
     assert main(["encode", str(run), str(photos), "--out", str(out)]) == 0
     table = pq.read_table(out).to_pydict()
-    assert len(table["path"]) == 40 and table["path"][0] == "discs/photo_000.png"
+    assert len(table["path"]) == 80 and table["path"][0] == "discs/photo_000.png"
     model = cldis.load(run)
     from cldis.editing.photos import read_photos
 
@@ -172,8 +130,8 @@ def test_dry_run_writes_nothing(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    assert main(["train", str(photos), "--out", str(out), *SMALL, "--dry-run"]) == 0
-    assert "40 images" in capsys.readouterr().out and not out.exists()
+    assert main(["train", str(photos), "--out", str(out), *TRAIN, "--dry-run"]) == 0
+    assert "80 images" in capsys.readouterr().out and not out.exists()
 
 
 @pytest.mark.parametrize(
@@ -228,7 +186,7 @@ def test_mistakes_with_a_run(
     assert "broken.jpg" in edit(broken, "--shift", "1=1")
     assert "folder" in edit(str(photos), "--shift", "1=1")
     assert not Path(out).exists()
-    text = fails(capsys, "train", str(photos), "--out", str(run), *SMALL)
+    text = fails(capsys, "train", str(photos), "--out", str(run), *TRAIN)
     assert "not empty" in text
     text = fails(capsys, "train", str(photos), "--out", str(run), "--resume", "--recipe", "tiny")
     assert "leave out" in text
@@ -311,7 +269,7 @@ def test_nowhere_to_keep_decoded_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No home folder at all, and a cache folder that cannot be: one line, and the way out."""
-    command = ["train", str(photos), "--out", str(tmp_path / "run"), *SMALL]
+    command = ["train", str(photos), "--out", str(tmp_path / "run"), *TRAIN]
 
     def nobody(_: int) -> None:
         raise KeyError("this user is in no list")
@@ -331,9 +289,7 @@ def test_parse_shifts() -> None:
     assert parse_shifts(["3=+2.0", "0=-1e-1"]) == {3: 2.0, 0: -0.1}
 
 
-def test_edit_of_one_photo_is_quick(run: Path, photos: Path, tmp_path: Path) -> None:
-    """Start included; the limit of 5 s at 64 px holds with room for this smaller model."""
+def test_edit_as_a_process_of_its_own(run: Path, photos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "cldis", "edit", str(run), photo(photos)]
-    start = time.perf_counter()
     subprocess.run([*command, "--shift", "0=1", "--out", str(tmp_path)], check=True)
-    assert time.perf_counter() - start < 30
+    assert (tmp_path / "photo_000_edited.png").is_file()

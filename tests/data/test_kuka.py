@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cldis.data.rendered import kuka_render
-from cldis.data.rendered.colour_mixing import Mixed
+from cldis.data.rendered.colour_mixing import ColourMixing
 from cldis.data.rendered.kuka import ARM_COLOUR, BACKGROUND_COLOURS, OBJECT_COLOURS, Kuka
+from support.grids import check_blocked_cache, check_grid, damaged, image
 
 STEPS = 2
 SIZES = (6, 4, 2, 3, 3, STEPS, STEPS)
@@ -32,17 +32,11 @@ def kuka(cache: Path) -> Kuka:
     return Kuka(32, cache, steps=STEPS)
 
 
-def image(kuka: Kuka, factors: tuple[int, ...]) -> np.ndarray:
-    return kuka.batch(kuka.index(np.array([factors])))[0]
-
-
-def test_shape_of_the_grid(kuka: Kuka) -> None:
-    assert len(kuka) == np.prod(SIZES) and kuka.factor_sizes == SIZES
-    assert len(kuka.factor_names) == 7 and isinstance(kuka, Mixed)
-    images = kuka.batch(np.array([0, len(kuka) - 1]))
-    assert images.shape == (2, 3, 32, 32) and images.dtype == np.uint8
-    assert kuka.batch(np.array([], np.int64)).shape == (0, 3, 32, 32)
-    assert kuka.label(7) == "kuka/000007" and kuka.skipped == []
+def test_the_grid(kuka: Kuka) -> None:
+    check_grid(kuka, SIZES)
+    assert isinstance(kuka, ColourMixing)
+    with pytest.raises(ValueError, match="camera_height has no value 3; choose 0 to 2"):
+        kuka.index(np.array([[0, 0, 0, 3, 0, 0, 0]]))
 
 
 @given(factors=FACTOR_ROWS)
@@ -113,12 +107,9 @@ def test_both_resolutions_come_of_one_render(
 def test_damaged_cache_is_made_again(kuka: Kuka, cache: Path, tmp_path: Path, damage: str) -> None:
     """Of the small maps: from the large ones."""
     for good in cache.iterdir():
-        content = bytearray(good.read_bytes())
-        if good.name.startswith("kuka-32") and damage == "flip":
-            content[len(content) // 2] ^= 4
-        elif good.name.startswith("kuka-32"):
-            content = content[: len(content) // 3 if damage == "cut" else 0]
-        (tmp_path / good.name).write_bytes(content)
+        content = good.read_bytes()
+        small = good.name.startswith("kuka-32")
+        (tmp_path / good.name).write_bytes(damaged(content, damage) if small else content)
     assert Kuka(32, tmp_path, steps=STEPS).fingerprint == kuka.fingerprint
     assert all((tmp_path / good.name).read_bytes() == good.read_bytes() for good in cache.iterdir())
 
@@ -133,31 +124,20 @@ def test_an_interrupted_render_leaves_nothing(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(kuka_render.Stage, "picture", stop)
+    monkeypatch.setattr(kuka_render.ArmScene, "picture", stop)
     with pytest.raises(KeyboardInterrupt):
         Kuka(32, tmp_path, steps=STEPS)
     assert not list(tmp_path.iterdir())
 
 
 def test_unwritable_cache_warns_and_still_works(kuka: Kuka, tmp_path: Path) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("in the way")
-    with pytest.warns(UserWarning, match="CLDIS_CACHE"):
-        assert Kuka(32, blocked / "cache", steps=STEPS).fingerprint == kuka.fingerprint
+    check_blocked_cache(lambda folder: Kuka(32, folder, steps=STEPS), kuka, tmp_path)
 
 
 @pytest.mark.parametrize("resolution", [0, 16, 128, "64", None])
 def test_wrong_resolution(resolution: object, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="choose one of 32, 64"):
         Kuka(resolution, tmp_path)  # type: ignore[arg-type]
-
-
-def test_wrong_indices_and_factors(kuka: Kuka) -> None:
-    for wrong in ([len(kuka)], [-1], [0.5], [[1]]):
-        with pytest.raises(ValueError, match="kuka"):
-            kuka.batch(np.array(wrong))
-    with pytest.raises(ValueError, match="camera_height has no value 3; choose 0 to 2"):
-        kuka.index(np.array([[0, 0, 0, 3, 0, 0, 0]]))
 
 
 ABSENT = """
@@ -176,15 +156,3 @@ def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     arguments = [sys.executable, "-c", ABSENT]
     answer = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
     assert "pip install 'cldis[kuka]'" in answer.stdout and answer.stdout.count("\n") == 1
-
-
-def test_composes_thousands_of_images_a_second(kuka: Kuka, cache: Path) -> None:
-    large = Kuka(64, cache, steps=STEPS)
-    draws = np.random.default_rng(0).integers(0, len(large), (40, 64))
-    fastest = 0.0
-    for _ in range(3):
-        start = time.process_time()
-        for draw in draws:
-            large.batch(draw)
-        fastest = max(fastest, draws.size / (time.process_time() - start))
-    assert fastest > 3_000

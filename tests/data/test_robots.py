@@ -13,6 +13,7 @@ from PIL import Image
 
 from cldis.data.rendered import robots as module
 from cldis.data.rendered.robots import COLOURS, LAYERS, Robots
+from support.grids import check_grid, image
 
 FACTOR_ROWS = st.tuples(*(st.integers(0, 9) for _ in range(6)))
 
@@ -28,16 +29,9 @@ def robots(cache: Path) -> Robots:
     return Robots(32, cache)
 
 
-def image(robots: Robots, factors: tuple[int, ...]) -> np.ndarray:
-    return robots.batch(robots.index(np.array([factors])))[0]
-
-
-def test_shape_of_the_grid(robots: Robots) -> None:
-    assert len(robots) == 1_000_000 and robots.factor_sizes == (10,) * 6
+def test_the_grid(robots: Robots) -> None:
+    check_grid(robots, (10,) * 6)
     assert robots.factor_names == ("colour", *LAYERS)
-    images = robots.batch(np.array([0, 999_999]))
-    assert images.shape == (2, 3, 32, 32) and images.dtype == np.uint8
-    assert robots.batch(np.array([], np.int64)).shape == (0, 3, 32, 32)
 
 
 @given(factors=FACTOR_ROWS)
@@ -79,8 +73,6 @@ def test_cache_is_used_again_without_robohash(
         Robots(32, tmp_path / "empty")
 
 
-def test_wrong_requests(robots: Robots, cache: Path) -> None:
+def test_wrong_resolution(cache: Path) -> None:
     with pytest.raises(ValueError, match="choose one of 32, 64, 128"):
         Robots(48, cache)
-    with pytest.raises(ValueError, match="robots has no image 1000000"):
-        robots.batch(np.array([1_000_000]))

@@ -10,15 +10,18 @@ import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cldis.cli import parser
 from cldis.config import keys
+from cldis.data import open_data
+from cldis.data.catalogue import CATALOGUE, DataSet
 from cldis.methods import METHODS
 from cldis.training.recipes import RECIPES
+from support.html_page import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -37,29 +40,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-class Requests(HTMLParser):
-    """What a browser fetches by itself to show a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if tag == "link" and given.get("rel") in ("canonical", "next", "prev"):
-            return
-        fetched = given.get("src") or (given.get("href") if tag == "link" else None)
-        self.found += [fetched] if fetched else []
-
-
 def test_no_page_asks_the_network_for_anything(site: Path) -> None:
     pages = list(site.rglob("*.html"))
     assert len(pages) > len(PAGES) / 2
     for page in pages:
-        requests = Requests()
-        requests.feed(page.read_text("utf-8"))
-        assert requests.found, page
-        assert [url for url in requests.found if re.match(r"(https?:)?//", url)] == [], page
+        fetched = Page(page.read_text("utf-8")).fetched
+        assert fetched, page
+        assert [url for url in fetched if re.match(r"(https?:)?//", url)] == [], page
     for sheet in site.rglob("*.css"):
         assert not re.search(r"url\(['\"]?(https?:)?//|@import", sheet.read_text("utf-8")), sheet
 
@@ -137,11 +124,32 @@ def test_times_follow_from_the_measurements() -> None:
     )
 
 
+def test_the_page_of_the_method_has_every_method() -> None:
+    """Names, branches and whether C is part of it, as the table of the package has them."""
+    text = (DOCS / "method.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    found = {name: (branches, c) for name, _, branches, c in rows if name in METHODS}
+    assert list(found) == list(METHODS)
+    for name, method in METHODS.items():
+        branches, c = found[name]
+        assert branches == ", ".join(
+            {"diffusion": "diffusion", "vae": "VAE"}[b] for b in method.branches
+        )
+        assert c == (
+            "–"
+            if not method.capacity
+            else "follows the reverse process"
+            if method.feedback
+            else "rises linearly"
+        )
+        assert method.label.split(",")[0] in text
+
+
 def test_the_examples_of_extending_run_as_they_stand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(METHODS, "beta_vae", METHODS["beta_vae"])
+    monkeypatch.setitem(METHODS, "sparse_vae", METHODS["beta_vae"])
     blocks = fenced((DOCS / "extending.md").read_text("utf-8"), "python")
     assert len(blocks) == 4
     # As a module, because dataclasses and annotations look theirs up.
@@ -153,7 +161,10 @@ def test_the_examples_of_extending_run_as_they_stand(
     assert re.search(r"'score': 0\.\d+", capsys.readouterr().out)
     lines = (tmp_path / "runs" / "discs" / "metrics.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["sparsity"] > 0
-    images = module.Discs(32).batch([0, 5, 700])
+    (line,) = re.findall(r'`"discs": (DataSet\(.*?\))`', (DOCS / "extending.md").read_text("utf-8"))
+    monkeypatch.setitem(sys.modules, "cldis.data.discs", module)
+    monkeypatch.setitem(CATALOGUE, "discs", eval(line, {"DataSet": DataSet}))
+    images = open_data("discs", 32).batch(np.array([0, 5, 700]))
     assert images.shape == (3, 3, 32, 32) and images.std() > 1
     perfect = module.Discs(32).factors(range(len(module.Discs(32))))
     assert module.correlation_gap(perfect.astype(float), perfect)["score"] > 0.99

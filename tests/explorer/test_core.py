@@ -22,8 +22,8 @@ from cldis.explorer.uploads import read_upload, shown_name
 from cldis.io import write_json
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import train
-from pages.runs import TINY
-from training.made import tracking_scores
+from support.made import tracking_scores
+from support.small import RUN
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_rows_are_sorted_by_score_where_there_is_one(studio: Studio, run: Path) 
 
 
 def test_a_run_of_the_vae_alone_is_drawn_by_it(tmp_path: Path) -> None:
-    settings = [*TINY, "loop.arm=vae", "model.resolution=32"]
+    settings = [*RUN, "method=vae", "model.resolution=32"]
     source = Rooms(32)
     made = RunFolder.create(tmp_path / "run", Config().with_overrides(settings), source, "rooms")
     assert train(made, source, False, quiet=True)

@@ -21,14 +21,14 @@ from PIL import Image
 
 import cldis
 from cldis.cli import main
-from cldis.config import BASELINES, Config
 from cldis.data.rendered.rooms import Rooms
 from cldis.hub.card import header, plain
 from cldis.hub.facts import checked_licence
 from cldis.hub.folder import FILES
 from cldis.images import to_model
 from cldis.io import read_json, write_json
-from cldis.methods import build
+from cldis.methods import METHODS
+from cldis.methods.build import build
 from cldis.metrics.probe import factor_probe
 from cldis.model import Model
 from cldis.navigation.directions import Directions
@@ -36,16 +36,16 @@ from cldis.navigation.store import load_directions, save_directions
 from cldis.training.recipes import recipe_config
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
-from loop.small import SMALL, perturbed, pictures
-from training.made import tracking_scores
+from loop.small import LOOP, SMALL, perturbed, pictures
+from support.made import tracking_scores
 
 UNITS = 4
 NUMBERS = st.floats(-1e3, 1e3, width=32, allow_subnormal=False)
 
 
-def small_model(method: str = "none", seed: int = 0) -> Model:
+def small_model(method: str = "closed", seed: int = 0) -> Model:
     torch.manual_seed(seed)
-    loop = build(Config().with_overrides([*SMALL, f"baseline.method={method}"]))
+    loop = build(LOOP.with_overrides([*SMALL, f"method={method}"]))
     perturbed(loop, seed, 0.1)
     std = torch.rand(UNITS, generator=torch.Generator().manual_seed(seed))
     return Model(loop, std - 0.3, std)
@@ -96,7 +96,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("method", BASELINES)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_comes_back_bit_for_bit(method: str, tmp_path: Path) -> None:
     model = small_model(method)
     model.save_pretrained(tmp_path / "saved")
@@ -106,6 +106,7 @@ def test_every_method_comes_back_bit_for_bit(method: str, tmp_path: Path) -> Non
         "README.md",
         "config.json",
         "model.safetensors",
+        "model_index.json",
     ]
     assert "not recorded" in (tmp_path / "saved" / "README.md").read_text().lower()
 

@@ -6,9 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from cldis.config import Config
-from cldis.loop.closed_loop import ClosedLoop
-from cldis.loop.phases import Stage
+from cldis.loop.phases import TrainingPhase
+from cldis.loop.two_branch import TwoBranch
+from cldis.methods.build import build
 
+# The closed loop with Gaussian codes: every branch and every loss.
+LOOP = Config.from_dict({"method": "closed", "model": {"gaussian": True}})
 SMALL = (
     "model.resolution=16",
     "model.units=4",
@@ -23,7 +26,7 @@ SMALL = (
 
 
 def small_config(*overrides: str) -> Config:
-    return Config().with_overrides([*SMALL, *overrides])
+    return LOOP.with_overrides([*SMALL, *overrides])
 
 
 def perturbed(module: nn.Module, seed: int, scale: float = 0.05) -> nn.Module:
@@ -35,9 +38,9 @@ def perturbed(module: nn.Module, seed: int, scale: float = 0.05) -> nn.Module:
     return module
 
 
-def small_loop(*overrides: str, seed: int = 0, scale: float = 0.05) -> ClosedLoop:
+def small_loop(*overrides: str, seed: int = 0, scale: float = 0.05) -> TwoBranch:
     torch.manual_seed(seed)
-    loop = ClosedLoop(small_config(*overrides))
+    loop = build(small_config(*overrides))
     perturbed(loop, seed, scale)
     return loop
 
@@ -50,6 +53,6 @@ def pictures(n: int, side: int = 16, seed: int = 0) -> Tensor:
     return smooth.clamp(-1, 1)
 
 
-def both(loop: ClosedLoop, weight: float = 0.0) -> Stage:
-    """The stage in which every branch of an arm learns."""
-    return Stage(vae=loop.vae is not None, diffusion=loop.denoiser is not None, weight=weight)
+def both(loop: TwoBranch, weight: float = 0.0) -> TrainingPhase:
+    """The phase in which every branch of a method learns."""
+    return TrainingPhase(loop.vae is not None, loop.denoiser is not None, lambda_dt=weight)

@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from cldis.config import FeedbackConfig
+from cldis.config import Config, FeedbackConfig
 from cldis.diffusion.process import NoiseProcess
 from cldis.loop.feedback import (
     Feedback,
     Information,
     Linear,
-    Observation,
     ReverseKL,
+    ReverseSample,
     build_feedback,
 )
 from diffusion.analytic import SCHEDULES, noise_process
+from loop.small import LOOP
 
 KINDS = ("linear", "reverse_kl", "information")
 
@@ -33,8 +34,13 @@ def _config(**values: Any) -> FeedbackConfig:
 
 
 def _feedback(kind: str, **values: Any) -> Feedback:
-    arm = "open" if kind == "linear" else "closed"
-    return build_feedback(_config(kind=kind, **values), arm, noise_process())
+    return _built("open" if kind == "linear" else "closed", kind=kind, **values)
+
+
+def _built(method: str, **values: Any) -> Feedback:
+    feedback = _config(**values).model_dump()
+    config = LOOP.to_dict() | {"method": method, "feedback": feedback}
+    return build_feedback(Config.from_dict(config), noise_process())
 
 
 def _sums(kind: str, numbers: list[float]) -> Tensor:
@@ -135,12 +141,13 @@ def test_a_state_with_other_bins_is_refused() -> None:
         _feedback("information", bins=5).load_state(state)
 
 
-@pytest.mark.parametrize("arm", ["vae", "diffae", "open", "closed"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_the_closed_arm_listens(arm: str, kind: str) -> None:
-    found = build_feedback(_config(kind=kind), arm, noise_process())
-    wanted = {"reverse_kl": ReverseKL, "information": Information}.get(kind, Linear)
-    assert type(found) is (wanted if arm == "closed" else Linear)
+def test_only_the_closed_loop_has_feedback(kind: str) -> None:
+    for method in ("vae", "diffusion", "open"):
+        assert type(_built(method, kind=kind)) is Linear
+    if kind != "linear":
+        wanted = {"reverse_kl": ReverseKL, "information": Information}[kind]
+        assert type(_built("closed", kind=kind)) is wanted
 
 
 @pytest.mark.parametrize("log_snr_max", [-20.0, 9.5, 1e6])
@@ -189,13 +196,13 @@ def test_reverse_kl_at_the_last_step_is_finite_and_highest() -> None:
     assert found[2] < found[1] and found[500] > found[998]
 
 
-def _seen(process: NoiseProcess, t: Tensor, quality: float, seed: int = 0) -> Observation:
+def _seen(process: NoiseProcess, t: Tensor, quality: float, seed: int = 0) -> ReverseSample:
     g = torch.Generator().manual_seed(seed)
     n = len(t)
     x0 = (torch.rand(1, 3, 8, 8, generator=g) * 2 - 1).expand(n, -1, -1, -1)
     noise = torch.randn(1, 3, 8, 8, generator=g).expand(n, -1, -1, -1)
     x_t = process.add_noise(x0, t, noise)
-    return Observation(x0, torch.zeros(n, 2), x_t, t, quality * x0, noise, torch.zeros(n))
+    return ReverseSample(x0, torch.zeros(n, 2), x_t, t, quality * x0, noise, torch.zeros(n))
 
 
 def _shares(t: Tensor, quality: float) -> list[float]:

@@ -14,7 +14,7 @@ from cldis.config import FeedbackConfig
 from cldis.data.rendered.rooms import Rooms
 from cldis.diffusion.process import NoiseProcess
 from cldis.images import to_model
-from cldis.loop.feedback import Information, Observation
+from cldis.loop.feedback import Information, ReverseSample
 from diffusion.analytic import (
     PREDICTIONS,
     SCHEDULES,
@@ -169,7 +169,7 @@ def test_few_rows_are_looked_at_and_all_are_counted_once() -> None:
     x0 = torch.randn(10, 3, 4, 4)
     uniform = torch.rand(10)
     sums = feedback.observe(
-        denoise, Observation(x0, torch.randn(10, 2), x0, torch.zeros(10).long(), x0, x0, uniform)
+        denoise, ReverseSample(x0, torch.randn(10, 2), x0, torch.zeros(10).long(), x0, x0, uniform)
     )
     assert seen == [(4, True), (4, False)]
     counts = sums.view(2, 5)[1]

@@ -3,62 +3,70 @@
 from __future__ import annotations
 
 import itertools
-import typing
 
 import pytest
 import torch
 
-from cldis.config import BASELINES, BaselineConfig, Config
-from cldis.loop.closed_loop import ClosedLoop, Draws
+from cldis.config import Config
+from cldis.loop.closed_loop import ClosedLoop
 from cldis.loop.feedback import Linear, build_feedback
-from cldis.methods import METHODS, build
+from cldis.loop.step import StepNoise
+from cldis.loop.two_branch import TwoBranch
+from cldis.methods import METHODS
+from cldis.methods.build import build
 from loop.small import both, perturbed, pictures, small_config
 
-NAMES = [name for name in METHODS if name != "none"]
-VAES = ["beta_vae", "anneal_vae", "factor_vae", "beta_tcvae", "dip_vae"]
-WEIGHTED = [*VAES, "disdiff"]
+WEIGHTED = [name for name, method in METHODS.items() if method.weight is not None]
+DIFFUSIONS = [name for name, method in METHODS.items() if method.branches == ("diffusion",)]
 
 
-def small(method: str, *overrides: str) -> ClosedLoop:
+def small(method: str, *overrides: str) -> TwoBranch:
     torch.manual_seed(0)
-    made = build(small_config(f"baseline.method={method}", *overrides))
+    made = build(small_config(f"method={method}", *overrides))
     perturbed(made, 0)
     return made
 
 
-def draws(made: ClosedLoop, n: int) -> Draws:
-    return Draws.draw(made.config, n, torch.Generator().manual_seed(0))
+def draws(made: TwoBranch, n: int) -> StepNoise:
+    return StepNoise.draw(made.config, n, torch.Generator().manual_seed(0))
 
 
-def test_every_method_has_a_name_a_class_and_its_settings() -> None:
-    named = typing.get_args(BaselineConfig.model_fields["method"].annotation)
-    assert set(named) == set(METHODS) == set(BASELINES)
+def test_the_table_names_nothing_twice() -> None:
+    for values in ([m.label for m in METHODS.values()], [m.summary for m in METHODS.values()]):
+        assert len(set(values)) == len(METHODS) and all(values)
 
 
-def test_a_run_from_before_there_were_baselines_is_the_closed_loop() -> None:
-    values = small_config().to_dict()
-    del values["baseline"]
-    assert type(build(Config.from_dict(values))) is ClosedLoop
+@pytest.mark.parametrize("name", ["none", "", "betavae", "Closed"])
+def test_an_unknown_method_is_refused_with_the_nearest(name: str) -> None:
+    for words in (
+        lambda: small_config(f"method={name}"),
+        lambda: Config.from_dict({"method": name}),
+        lambda: Config.from_stored({"baseline": {"method": name}, "loop": {"arm": name}}),
+    ):
+        with pytest.raises(ValueError, match=rf"unknown method '{name}'; .*methods: closed, open"):
+            words()
+    if name == "betavae":
+        with pytest.raises(ValueError, match="did you mean beta_vae"):
+            small_config(f"method={name}")
 
 
-@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_method_brings_its_settings_along(method: str) -> None:
-    config = small_config(f"baseline.method={method}")
-    assert config.loop.arm == ("vae" if method in VAES else "diffae")
-    if method not in VAES:
-        assert config.model.gaussian is False
-        assert config.model.conditioning == ("adagn" if method == "diffae" else "cross_attention")
+    config, known = small_config(f"method={method}"), METHODS[method]
+    flat = config.flat()
+    assert {key: flat[key] for key in known.settings} == dict(known.settings)
+    assert config.branches == known.branches and config.distils == (len(known.branches) == 2)
     assert Config.from_dict(config.to_dict()) == config
-    feedback = build_feedback(config.feedback, config.loop.arm, build(config).process)
-    assert type(feedback) is Linear
+    made = build(config)
+    assert (type(made) is ClosedLoop) == config.distils
+    assert (type(build_feedback(config, made.process)) is Linear) == (not known.feedback)
 
 
 @pytest.mark.parametrize(
     ("method", "setting"),
     [
-        ("beta_vae", "loop.arm=closed"),
-        ("factor_vae", "loop.arm=diffae"),
-        ("encdiff", "loop.arm=open"),
+        ("beta_vae", "loop.vae_alone=8"),
+        ("vae", "loop.vae_alone=8"),
         ("encdiff", "model.gaussian=true"),
         ("diffae", "model.conditioning=cross_attention"),
         ("disdiff", "model.conditioning=adagn"),
@@ -66,43 +74,45 @@ def test_a_method_brings_its_settings_along(method: str) -> None:
 )
 def test_a_setting_that_makes_it_another_method_is_refused(method: str, setting: str) -> None:
     key = setting.split("=")[0]
-    for words in itertools.permutations([f"baseline.method={method}", setting]):
+    for words in itertools.permutations([f"method={method}", setting]):
         with pytest.raises(ValueError, match=rf"'{method}' is defined with {key}=") as caught:
             small_config(*words)
         # What it proposes works.
         fix = str(caught.value).split("set ")[1].split(", or")[0]
         small_config(*words, fix)
-        small_config(*words, "baseline.method=none", "distillation.kind=mse")
+        small_config(*words, "method=open", "distillation.kind=mse")
 
 
-@pytest.mark.parametrize("method", ["none", "diffae", "encdiff"])
+@pytest.mark.parametrize("method", sorted(set(METHODS) - set(WEIGHTED)))
 def test_a_weight_of_nothing_is_refused(method: str) -> None:
     with pytest.raises(ValueError, match=rf"weight 2 weighs nothing: .*'{method}'"):
-        small_config(f"baseline.method={method}", "baseline.weight=2")
+        small_config(f"method={method}", "method_weight=2")
 
 
 @pytest.mark.parametrize("method", WEIGHTED)
 def test_the_weight_is_the_usual_one_or_the_chosen_one(method: str) -> None:
-    assert float(small(method).weight) > 0  # type: ignore[arg-type]
-    assert small(method, "baseline.weight=0.5").weight == 0.5
-    assert small(method, "baseline.weight=null").weight == small(method).weight
+    assert small_config(f"method={method}").penalty_weight == METHODS[method].weight
+    assert small_config(f"method={method}", "method_weight=0.5").penalty_weight == 0.5
+    usual = small_config(f"method={method}", "method_weight=null").penalty_weight
+    assert usual == METHODS[method].weight
 
 
-@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("method", METHODS)
 def test_branches_own_every_parameter_once(method: str) -> None:
     made = small(method)
     owned = [p for parameters in made.branches().values() for p in parameters]
     assert {id(p) for p in owned} == {id(p) for p in made.parameters()}
     assert len(owned) == len({id(p) for p in owned})
-    assert (made.vae is None) == (method not in VAES)
-    assert (made.semantic is None) == (made.denoiser is None) == (method in VAES)
+    assert (made.vae is not None) == ("vae" in METHODS[method].branches)
+    drawn_by_diffusion = "diffusion" in METHODS[method].branches
+    assert (made.semantic is not None) == (made.denoiser is not None) == drawn_by_diffusion
 
 
 @pytest.mark.parametrize("precision", ["no", "bf16"])
-@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_parameter_learns(method: str, precision: str) -> None:
     made = small(method, "diffusion.condition_dropout=0.5")
-    feedback = build_feedback(made.config.feedback, made.config.loop.arm, made.process)
+    feedback = build_feedback(made.config, made.process)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
         out = made(pictures(6), draws(made, 6), both(made, 0.3), feedback)
     assert out.loss.shape == () and out.loss.dtype == torch.float32
@@ -114,19 +124,19 @@ def test_every_parameter_learns(method: str, precision: str) -> None:
     assert all(bool(torch.isfinite(p.grad).all()) for p in made.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("method", NAMES)
+@pytest.mark.parametrize("method", METHODS)
 def test_one_image_is_a_batch(method: str) -> None:
     made = small(method)
-    feedback = build_feedback(made.config.feedback, made.config.loop.arm, made.process)
+    feedback = build_feedback(made.config, made.process)
     assert bool(torch.isfinite(made(pictures(1), draws(made, 1), both(made), feedback).loss))
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
-@pytest.mark.parametrize("method", ["diffae", "encdiff", "disdiff"])
+@pytest.mark.parametrize("method", DIFFUSIONS)
 def test_diffusion_baselines_predict_what_the_settings_say(method: str, prediction: str) -> None:
     """At the highest noise an x0 from a predicted noise may be huge: the loss stays finite."""
     made = small(method, f"diffusion.prediction={prediction}")
-    feedback = build_feedback(made.config.feedback, made.config.loop.arm, made.process)
+    feedback = build_feedback(made.config, made.process)
     drawn = draws(made, 6)
     drawn.t.fill_(999)
     drawn.drop.fill_(False)

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cldis.loop.closed_loop import ClosedLoop, Draws, StepOutput
 from cldis.loop.feedback import build_feedback
-from cldis.methods import build
+from cldis.loop.step import StepNoise, StepOutput
+from cldis.loop.two_branch import TwoBranch
 from cldis.methods.beta_tcvae import decomposition, log_normal
+from cldis.methods.build import build
 from cldis.methods.dip_vae import covariance, covariance_penalty
 from cldis.methods.disdiff import swap_losses
 from cldis.methods.factor_vae import discriminator, shuffled
@@ -24,17 +25,17 @@ from loop.small import both, perturbed, pictures, small_config
 shapes = {"n": st.integers(1, 12), "d": st.integers(1, 6), "seed": st.integers(0, 2**31)}
 
 
-def _step(method: str, *overrides: str, capacity: float = 0.0) -> tuple[ClosedLoop, StepOutput]:
+def _step(method: str, *overrides: str, capacity: float = 0.0) -> tuple[TwoBranch, StepOutput]:
     torch.manual_seed(0)
-    made = build(small_config(f"baseline.method={method}", *overrides))
+    made = build(small_config(f"method={method}", *overrides))
     perturbed(made, 0)
-    drawn = Draws.draw(made.config, 6, torch.Generator().manual_seed(0))
-    feedback = build_feedback(made.config.feedback, made.config.loop.arm, made.process)
+    drawn = StepNoise.draw(made.config, 6, torch.Generator().manual_seed(0))
+    feedback = build_feedback(made.config, made.process)
     feedback.capacity = capacity
     return made, made(pictures(6), drawn, both(made, 0.3), feedback)
 
 
-def _gradients(made: ClosedLoop, loss: Tensor) -> dict[str, Tensor]:
+def _gradients(made: TwoBranch, loss: Tensor) -> dict[str, Tensor]:
     made.zero_grad(set_to_none=True)
     loss.backward()
     return {name: p.grad.clone() for name, p in made.named_parameters() if p.grad is not None}
@@ -57,7 +58,7 @@ def _correlated(n: int, rho: float, seed: int = 0) -> Tensor:
 
 @given(beta=st.floats(0, 100))
 def test_beta_weights_the_kl(beta: float) -> None:
-    _, out = _step("beta_vae", f"baseline.weight={beta}")
+    _, out = _step("beta_vae", f"method_weight={beta}")
     wanted = float(out.terms["vae_nll"]) + beta * float(out.terms["vae_kl"])
     assert float(out.loss.detach()) == pytest.approx(wanted, rel=1e-5)
 
@@ -116,10 +117,10 @@ def test_one_code_for_all_images_holds_no_information() -> None:
 
 
 def test_with_beta_1_it_is_the_sampled_elbo() -> None:
-    made, out = _step("beta_tcvae", "baseline.weight=1")
+    made, out = _step("beta_tcvae", "method_weight=1")
     assert made.vae is not None
     q = made.vae.encode(pictures(6))
-    z = q.sample(Draws.draw(made.config, 6, torch.Generator().manual_seed(0)).vae_noise)
+    z = q.sample(StepNoise.draw(made.config, 6, torch.Generator().manual_seed(0)).vae_noise)
     zero = torch.zeros_like(z)
     sampled = log_normal(z, q.mean, q.log_variance) - log_normal(z, zero, zero)
     torch.testing.assert_close(out.loss, out.terms["vae_nll"] + sampled.sum(dim=1).mean())
@@ -127,7 +128,7 @@ def test_with_beta_1_it_is_the_sampled_elbo() -> None:
 
 def test_beta_weights_the_total_correlation_only() -> None:
     losses = {
-        beta: float(_step("beta_tcvae", f"baseline.weight={beta}")[1].loss.detach())
+        beta: float(_step("beta_tcvae", f"method_weight={beta}")[1].loss.detach())
         for beta in (0, 1, 6)
     }
     _, out = _step("beta_tcvae")
@@ -165,7 +166,7 @@ def test_an_aggregate_that_is_standard_normal_costs_nothing() -> None:
 
 
 def test_dip_adds_both_parts() -> None:
-    _, out = _step("dip_vae", "baseline.weight=3")
+    _, out = _step("dip_vae", "method_weight=3")
     terms = {name: float(value) for name, value in out.terms.items()}
     wanted = terms["vae_nll"] + terms["vae_kl"] + 3 * terms["covariance"]
     assert float(out.loss.detach()) == pytest.approx(wanted, rel=1e-5)
@@ -207,9 +208,9 @@ def test_the_discriminator_measures_a_known_total_correlation() -> None:
 
 def test_the_vae_and_the_discriminator_learn_from_their_own_loss_only() -> None:
     """The weight reaches the VAE alone; without it the VAE is a beta-VAE with beta 1."""
-    none = _gradients(*_loss(_step("factor_vae", "baseline.weight=0")))
-    full = _gradients(*_loss(_step("factor_vae", "baseline.weight=35")))
-    plain = _gradients(*_loss(_step("beta_vae", "baseline.weight=1")))
+    none = _gradients(*_loss(_step("factor_vae", "method_weight=0")))
+    full = _gradients(*_loss(_step("factor_vae", "method_weight=35")))
+    plain = _gradients(*_loss(_step("beta_vae", "method_weight=1")))
     for name, gradient in none.items():
         if name.startswith("discriminator"):
             assert torch.equal(gradient, full[name]) and bool(gradient.any()), name
@@ -219,34 +220,34 @@ def test_the_vae_and_the_discriminator_learn_from_their_own_loss_only() -> None:
     assert changed and all(name.startswith("vae.encoder") for name in changed)
 
 
-def _loss(pair: tuple[ClosedLoop, StepOutput]) -> tuple[ClosedLoop, Tensor]:
+def _loss(pair: tuple[TwoBranch, StepOutput]) -> tuple[TwoBranch, Tensor]:
     return pair[0], pair[1].loss
 
 
 # --- Diff-AE, EncDiff and DisDiff
 
 
-@pytest.mark.parametrize("method", ["diffae", "encdiff"])
-def test_these_are_the_backbone_alone(method: str) -> None:
+@pytest.mark.parametrize("method", ["diffae", "encdiff", "diffusion"])
+def test_these_have_the_diffusion_loss_alone(method: str) -> None:
     _, out = _step(method)
     assert torch.equal(out.loss.detach(), out.terms["diffusion"])
 
 
 def test_disdiff_without_its_weight_is_encdiff() -> None:
-    _, without = _step("disdiff", "baseline.weight=0")
+    _, without = _step("disdiff", "method_weight=0")
     _, encdiff = _step("encdiff")
     torch.testing.assert_close(without.loss, encdiff.loss)
 
 
 def test_disdiff_leaves_out_rows_that_hide_their_code() -> None:
-    _, out = _step("disdiff", "baseline.weight=1000", "diffusion.condition_dropout=0.999999")
+    _, out = _step("disdiff", "method_weight=1000", "diffusion.condition_dropout=0.999999")
     torch.testing.assert_close(out.loss.detach(), out.terms["diffusion"])
 
 
 def test_disdiff_asks_the_decoder_and_the_code_that_it_decodes() -> None:
     """The swap changes the picture, so its loss is there."""
-    none, without = _step("disdiff", "baseline.weight=0", "diffusion.condition_dropout=0")
-    full, out = _step("disdiff", "baseline.weight=1000", "diffusion.condition_dropout=0")
+    none, without = _step("disdiff", "method_weight=0", "diffusion.condition_dropout=0")
+    full, out = _step("disdiff", "method_weight=1000", "diffusion.condition_dropout=0")
     assert float(out.loss.detach()) > float(out.terms["diffusion"]) + 1e-4
     before, after = _gradients(none, without.loss), _gradients(full, out.loss)
     for part in ("denoiser.unet.stem", "denoiser.tokens", "semantic.network"):

@@ -102,10 +102,15 @@ BAD: list[tuple[np.ndarray, np.ndarray, str]] = [
 ]
 
 
+def test_bad_input_is_refused_in_words() -> None:
+    for codes, factors, words in BAD:
+        with pytest.raises(ValueError, match=words):
+            labelled(codes, factors)
+
+
 @pytest.mark.parametrize("name", SCORES)
-@pytest.mark.parametrize("case", range(len(BAD)))
-def test_bad_input_is_refused_in_words(name: str, case: int) -> None:
-    codes, factors, words = BAD[case]
+def test_every_score_checks_its_input(name: str) -> None:
+    codes, factors, words = BAD[4]
     with pytest.raises(ValueError, match=words):
         SCORES[name](codes, factors)
 

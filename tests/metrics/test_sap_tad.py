@@ -1,32 +1,34 @@
-"""SAP against scikit-learn's support vector machine, TAD against its definition."""
+"""SAP and TAD against their definitions, the area under the ROC curve against scikit-learn's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
-from sklearn.svm import LinearSVC
 
+from cldis.metrics.labelled import Labelled
 from cldis.metrics.logistic import auroc
-from cldis.metrics.sap import _predict, sap
+from cldis.metrics.sap import sap, sap_of
 from cldis.metrics.tad import tad
 from metrics.known import grid_factors, noise
 
 
-@settings(max_examples=25)
-@given(st.integers(2, 6), st.floats(0.01, 30), st.floats(-5, 5), st.integers(0, 999))
-def test_machines_are_scikit_learns(classes: int, scale: float, shift: float, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    labels = rng.geometric(0.4, 300).clip(max=classes) - 1
-    unit = (labels + rng.standard_normal(300)) * scale + shift
-    present = np.unique(labels)
-    if len(present) < 2:
-        return
-    machine = LinearSVC(C=0.01, class_weight="balanced", dual=False, tol=1e-10, max_iter=10**5)
-    theirs = machine.fit(unit[:, None], labels).predict(unit[:, None])
-    assert np.mean(_predict(unit, labels, classes, unit) == theirs) > 0.99
+def test_sap_of_a_binary_factor_that_one_unit_holds() -> None:
+    """Its unit tells every row, the other one no more than chance, which is one half."""
+    factors = np.random.default_rng(0).integers(0, 2, (3000, 1))
+    codes = np.concatenate([2 * factors - 1 + 0.1 * noise(3000, 1), noise(3000, 1, 5)], axis=1)
+    found = sap(codes, factors)
+    assert found["accuracy"][0] == [1.0]
+    assert found["score"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_sap_of_a_training_part_with_one_value_names_that_value() -> None:
+    unit = noise(20, 1)
+    fit_on = Labelled(unit, np.ones((20, 1), np.int64), (2,))
+    check_on = Labelled(unit, np.arange(20)[:, None] % 2, (2,))
+    assert sap_of(fit_on, check_on)["accuracy"] == [[0.5]]
 
 
 def test_sap_of_two_equal_units_is_zero() -> None:

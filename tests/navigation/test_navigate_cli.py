@@ -17,14 +17,16 @@ from cldis.navigation import navigate
 from cldis.navigation.directions import Directions
 from cldis.navigation.navigate import scene_of
 from cldis.navigation.store import load_directions, read_about, save_directions
-from cldis.navigation.train import Navigator, Recipe
-from cldis.training import trainer as engine
+from cldis.navigation.train import NavigationConfig, Navigator
 from cldis.training.recipes import recipe_config
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
-from cli.photos import write_photos
+from cldis.training.trainer import train
+from support.command import fails
+from support.photos import write_photos
 
 # A VAE whose code says much, soon: a weak KL and large steps.
-READABLE = ("loop.arm=vae", "vae.beta=0.1", "training.learning_rate=0.002")
+READABLE = ("method=vae", "vae.beta=0.1", "training.learning_rate=0.002")
 
 
 def trained(folder: Path, photos: Path, *settings: str, images: int = 96) -> Path:
@@ -33,14 +35,7 @@ def trained(folder: Path, photos: Path, *settings: str, images: int = 96) -> Pat
     config = recipe_config("tiny").with_overrides([*sizes, *settings])
     source = open_data(photos, 16)
     run = RunFolder.create(folder, config, source, str(photos))
-    assert engine.train(run, source, resume=False, quiet=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder, 40, side=24)
+    assert train(run, source, resume=False, quiet=True)
     return folder
 
 
@@ -61,14 +56,6 @@ def run(closed: Path, tmp_path: Path) -> Path:
     shutil.copytree(closed, mine)
     save_directions(mine, Directions.random(4, 3, 0), {"from": "test"})
     return mine
-
-
-def fails(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
-    capsys.readouterr()
-    assert main(arguments) == code
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert lines[-1].startswith("cldis: error: ")
-    return lines[-1]
 
 
 def test_navigate_a_vae_run(vae: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,10 +115,11 @@ def test_interrupted_and_resumed(
 
 def test_default_is_a_direction_per_unit(closed: Path) -> None:
     model = cldis.load(closed)
-    recipe = navigate.recipe_for(model, None, "identity", None)
-    assert recipe.directions == 4 and recipe.images == Recipe(4).images
-    scene = scene_of(RunFolder.open(closed), model, 2)
-    assert scene.codes.shape == (38, 4) and scene.held_out.shape == (2, 4)
+    config = navigate.config_for(model, None, "identity", None)
+    assert config.directions == 4 and config.images == NavigationConfig(4).images
+    run = RunFolder.open(closed)
+    scene = scene_of(run, model, open_run_data(run), 2)
+    assert scene.codes.shape == (76, 4) and scene.held_out.shape == (4, 4)
 
 
 def test_name_and_edit_by_name(
@@ -140,7 +128,7 @@ def test_name_and_edit_by_name(
     assert main(["name", str(run), "2", "smile"]) == 0
     assert "direction 2 is now 'smile'" in capsys.readouterr().out
     assert read_about(run) == {"from": "test"}
-    photo, out = str(photos / "photo_000.png"), tmp_path / "out"
+    photo, out = str(photos / "discs" / "photo_000.png"), tmp_path / "out"
     moves = ["--direction", "Smile=+2.0", "--direction", "0=-1", "--shift", "1=0.5"]
     assert main(["edit", str(run), photo, *moves, "--out", str(out)]) == 0
     edits = json.loads((out / "edits.json").read_text())
@@ -155,7 +143,7 @@ def test_name_and_edit_by_name(
 
 def test_units_as_directions_edit_as_units_do(run: Path, photos: Path, tmp_path: Path) -> None:
     save_directions(run, Directions.identity(4))
-    photo = str(photos / "photo_001.png")
+    photo = str(photos / "discs" / "photo_001.png")
     for out, option in (("unit", "--shift"), ("direction", "--direction")):
         assert main(["edit", str(run), photo, option, "1=3", "--out", str(tmp_path / out)]) == 0
     name = "photo_001_edited.png"
@@ -165,7 +153,7 @@ def test_units_as_directions_edit_as_units_do(run: Path, photos: Path, tmp_path:
 def test_mistakes(
     run: Path, closed: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    photo, out = str(photos / "photo_000.png"), str(tmp_path / "out")
+    photo, out = str(photos / "discs" / "photo_000.png"), str(tmp_path / "out")
 
     def edit(which: Path, *moves: str) -> str:
         return fails(capsys, "edit", str(which), photo, *moves, "--out", out)

@@ -6,12 +6,8 @@ the script that recorded it, `benchmarks/record_diffae_fixture.py`.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -19,23 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from cldis.networks.official import OfficialDiffAE, convert_official, official_celeba64
+from support.scripts import ROOT, load_script
 
-ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests" / "fixtures"
 State = dict[str, Tensor]
 
 
-def _recorder() -> ModuleType:
-    path = ROOT / "benchmarks" / "record_diffae_fixture.py"
-    spec = importlib.util.spec_from_file_location("record_diffae_fixture", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-recorder = _recorder()
+recorder = load_script("record_diffae_fixture")
 SHAPES: dict[str, list[int]] = json.loads((FIXTURES / "diffae_celeba64.json").read_text())[
     "parameters"
 ]

@@ -1,4 +1,4 @@
-"""The report: every arm, every missing piece, one file that needs nothing but itself."""
+"""The report: every method, every missing piece, one file that needs nothing but itself."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from cldis.pages import figures
 from cldis.pages import page as pages
 from cldis.pages.report import measure, plots, sentences, write_report
 from cldis.training.run_folder import RunFolder
-from pages.html_page import check
-from pages.runs import ARMS, copy
+from pages.runs import METHODS, copy
+from support.html_page import check_report
 
 
-@pytest.mark.parametrize("arm", ARMS)
-def test_every_arm_has_a_whole_report(trained: dict[str, RunFolder], arm: str) -> None:
-    run = trained[arm]
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_whole_report(trained: dict[str, RunFolder], method: str) -> None:
+    run = trained[method]
     path = write_report(
         run, open_data(run.about["data"]["source"], run.config.model.resolution), probe_images=60
     )
     assert path == run.path / "report.html"
-    page, numbers = check(path)
+    page, numbers = check_report(path)
 
     expected = {"closed": {"inverted", "random", "vae"}, "vae": {"vae"}}
-    expected |= {"open": expected["closed"], "diffae": {"inverted", "random"}}
-    assert set(numbers["reconstruction"]) == expected[arm]
+    expected |= {"open": expected["closed"], "diffusion": {"inverted", "random"}}
+    assert set(numbers["reconstruction"]) == expected[method]
     for scores in numbers["reconstruction"].values():
         assert -1 <= scores["ssim"] <= 1 and scores["psnr"] > 0
-    if "inverted" in expected[arm]:
+    if "inverted" in expected[method]:
         found = numbers["reconstruction"]
         assert found["inverted"]["psnr"] > found["random"]["psnr"] + 3
     assert [unit["unit"] for unit in numbers["units"]] == [0, 1, 2, 3]
@@ -54,18 +54,18 @@ def test_every_arm_has_a_whole_report(trained: dict[str, RunFolder], arm: str) -
 
     # pictures: a grid per unit, a strip per way to draw and the originals, three edits, curves,
     # and the sample grid
-    grids = 4 + 1 + len(expected[arm]) + 3 + 1
+    grids = 4 + 1 + len(expected[method]) + 3 + 1
     vectors = [image for image in page.images if "svg" in (image["src"] or "")[:20]]
     assert len(page.images) == grids + len(vectors)
-    assert len(vectors) == {"closed": 6, "open": 8, "diffae": 4, "vae": 4}[arm]
+    assert len(vectors) == {"closed": 6, "open": 8, "diffusion": 4, "vae": 4}[method]
 
-    if arm == "closed":
+    if method == "closed":
         assert "have no labels" in page.words and "factors" not in numbers
         assert "listed with reasons in skipped.tsv" in page.words
         assert numbers["health"] is None and "two held-out images" in page.words  # 1 of 24
     else:
-        codes = {"open": {"z_sem", "z_disen"}, "diffae": {"z_sem"}, "vae": {"z_disen"}}
-        assert set(numbers["factors"]) == codes[arm]
+        codes = {"open": {"z_sem", "z_disen"}, "diffusion": {"z_sem"}, "vae": {"z_disen"}}
+        assert set(numbers["factors"]) == codes[method]
         for probe in numbers["factors"].values():
             assert probe["estimator"] in page.words
             assert np.shape(probe["importance"]) == (4, 6)
@@ -80,8 +80,9 @@ def test_the_same_run_gives_the_same_report(trained: dict[str, RunFolder], tmp_p
 
 def test_data_that_is_gone(trained: dict[str, RunFolder], tmp_path: Path) -> None:
     run = copy(trained["closed"], tmp_path / "run")
-    about = {**run.about, "data": {**run.about["data"], "source": str(tmp_path / "gone")}}
-    page, numbers = check(write_report(dataclasses.replace(run, about=about)))
+    place = {"source": str(tmp_path / "gone"), "relative": "gone"}
+    about = {**run.about, "data": {**run.about["data"], **place}}
+    page, numbers = check_report(write_report(dataclasses.replace(run, about=about)))
     assert "not there any more" in page.words and "made-up codes" in page.words
     assert "gone" in numbers["data_missing"]
     assert "reconstruction" not in numbers and len(numbers["units"]) == 4
@@ -91,7 +92,9 @@ def test_data_that_is_gone(trained: dict[str, RunFolder], tmp_path: Path) -> Non
 def test_other_data_is_said_to_be_other(trained: dict[str, RunFolder], tmp_path: Path) -> None:
     run = copy(trained["vae"], tmp_path / "run")
     about = {**run.about, "data": {**run.about["data"], "fingerprint": "0" * 64}}
-    page, numbers = check(write_report(dataclasses.replace(run, about=about), probe_images=60))
+    page, numbers = check_report(
+        write_report(dataclasses.replace(run, about=about), open_data("rooms", 32), probe_images=60)
+    )
     assert numbers["data_differs"] and "fingerprint differs" in page.words
 
 
@@ -100,7 +103,7 @@ def test_a_run_without_anything_yet(trained: dict[str, RunFolder], tmp_path: Pat
     for name in ("checkpoints", "samples"):
         shutil.rmtree(run.path / name)
     run.metrics.unlink()
-    page, numbers = check(write_report(run))
+    page, numbers = check_report(write_report(run))
     assert page.images == [] and "directions" not in numbers and numbers["images_seen"] == 0
     assert "Nothing can be said yet" in page.words and "no checkpoint" in page.words
 
@@ -108,17 +111,19 @@ def test_a_run_without_anything_yet(trained: dict[str, RunFolder], tmp_path: Pat
 def test_health_is_measured_when_training_has_not(
     trained: dict[str, RunFolder], tmp_path: Path
 ) -> None:
-    run = copy(trained["diffae"], tmp_path / "run")
+    run = copy(trained["diffusion"], tmp_path / "run")
     shutil.rmtree(run.samples)
     lines = [line for line in run.metrics.read_text().splitlines() if '"health"' not in line]
     run.metrics.write_text("\n".join(lines) + '\n{"kind": "train", "ima')  # cut off by a crash
-    page, numbers = check(write_report(run, probe_images=60))
+    page, numbers = check_report(write_report(run, probe_images=60))
     assert "gap" in numbers["health"] and "for this report" in page.words
     assert "None yet" in page.words
 
 
 def test_too_few_images_for_a_probe(trained: dict[str, RunFolder], tmp_path: Path) -> None:
-    page, numbers = check(write_report(copy(trained["vae"], tmp_path / "run"), probe_images=5))
+    page, numbers = check_report(
+        write_report(copy(trained["vae"], tmp_path / "run"), probe_images=5)
+    )
     assert "factors" not in numbers and "n >= 10" in page.words
 
 

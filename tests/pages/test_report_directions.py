@@ -29,8 +29,8 @@ from cldis.pages.report.glossary import TERMS
 from cldis.tracking.maps import load_maps
 from cldis.tracking.track import track_to_folder
 from cldis.training.run_folder import RunFolder
-from pages.html_page import Page, check
 from pages.runs import copy
+from support.html_page import Page, check_report
 
 HOSTILE = "<b>\"'&smile"
 
@@ -61,7 +61,7 @@ def scored(
     loud(run)
     navigate(run)
     track_to_folder(run.path, images=3, progress=False)
-    page, numbers = check(write_report(run, probe_images=60))
+    page, numbers = check_report(write_report(run, probe_images=60))
     return run, page, numbers
 
 
@@ -114,8 +114,8 @@ def test_pages_are_drawn_along_the_directions(
 ) -> None:
     """The pictures are decodes of z + shift * unit_std * direction, from one x_T."""
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    for arm in ("vae", "open"):
-        run = copy(trained[arm], tmp_path / arm)
+    for method in ("vae", "open"):
+        run = copy(trained[method], tmp_path / method)
         loud(run)
         given_ = navigate(run)
         model = load(run.path)
@@ -129,7 +129,7 @@ def test_pages_are_drawn_along_the_directions(
             torch.testing.assert_close(sheet.cells[:, 1], expected, rtol=1e-4, atol=1e-4)
             same = drawing.draw(model, begin.z, begin.noise, 12)
             torch.testing.assert_close(sheet.cells[:, 4], same)
-            if arm == "vae":  # the denoiser of a new run does not listen to the code yet
+            if method == "vae":  # the denoiser of a new run does not listen to the code yet
                 assert float((expected - same).abs().max()) > 0.05
             assert shown.stills(sheet).shape == (3, 6, 3, 32, 32)
             torch.testing.assert_close(shown.stills(sheet)[:, 0], x)
@@ -138,12 +138,12 @@ def test_pages_are_drawn_along_the_directions(
 def test_what_is_missing_is_said(trained: dict[str, RunFolder], tmp_path: Path) -> None:
     """No directions, no scores, older scores, scores of other directions, damaged files."""
     run = copy(trained["vae"], tmp_path / "run")
-    page, numbers = check(write_report(run, probe_images=60))
+    page, numbers = check_report(write_report(run, probe_images=60))
     assert "directions" not in numbers and "direction-0" not in page.ids
     assert f"cldis navigate {run.path}" in page.words and f"cldis track {run.path}" in page.words
 
     track_to_folder(run.path, images=2, progress=False)
-    page, numbers = check(write_report(run, probe_images=60))  # the raw units
+    page, numbers = check_report(write_report(run, probe_images=60))  # the raw units
     assert "not navigated" in page.words and len(numbers["directions"]["directions"]) == 4
     assert "Unit 3" in page.words and numbers["directions"]["origin"] == "identity"
 
@@ -160,7 +160,7 @@ def test_what_is_missing_is_said(trained: dict[str, RunFolder], tmp_path: Path) 
 
     maps.write_bytes(whole)
     navigate(run)
-    page, numbers = check(write_report(run, probe_images=60))
+    page, numbers = check_report(write_report(run, probe_images=60))
     assert "scores in this run are of other directions" in page.words
     assert "score" not in numbers["directions"]["directions"][0]
     assert numbers["directions"]["directions"][0]["told"] == 0.9 and "svg" not in page.tags

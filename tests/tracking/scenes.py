@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.floor import Floor
-from cldis.metrics.tracking.observation import observe
 from cldis.metrics.tracking.score import score
-from cldis.metrics.tracking.tally import Tally
+from cldis.metrics.tracking.sums import TrackingSums
 
 SIDE = 48
 SHIFTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -114,7 +114,7 @@ def tally_of(
     noise: float = 0.0,
     shifts: Sequence[float] = SHIFTS,
     estimator: str = "farneback",
-) -> Tally:
+) -> TrackingSums:
     floor = Floor()
     if noise:
         for i, scene in enumerate(images):
@@ -122,11 +122,11 @@ def tally_of(
             again = scene.draw() + noise * draws.standard_normal((2, SIDE, SIDE, 3))
             pair = np.concatenate([scene.draw()[None], again])
             floor.add(np.clip(pair, 0, 255).astype(np.float32))
-    tally = Tally(floor.level())
+    sums = TrackingSums(floor.level())
     for i, scene in enumerate(images):
-        seen = observe(frames(scene, changes, shifts, noise, i), shifts, estimator)
-        tally.add(seen, scene.draw(), scene.draw())
-    return tally
+        seen = image_changes(frames(scene, changes, shifts, noise, i), shifts, estimator)
+        sums.add(seen, scene.draw(), scene.draw())
+    return sums
 
 
 def scores_of(changes: Sequence[Change], count: int = 6, **options: Any) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import pytest
 
 pytest.importorskip("cv2")
 
+from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import CELLS, cells, change_field, check_shifts
 from cldis.metrics.tracking.floor import QUANTISATION, Floor
 from cldis.metrics.tracking.motion import ESTIMATORS, flow_function, track, warp
-from cldis.metrics.tracking.observation import observe
 from tracking.scenes import (
     SHIFTS,
     SIDE,
@@ -81,7 +81,7 @@ def test_a_colour_change_is_read_exactly() -> None:
 
 
 def test_nothing_is_exactly_nothing() -> None:
-    seen = observe(frames(SCENE, [nothing]), SHIFTS)
+    seen = image_changes(frames(SCENE, [nothing]), SHIFTS)
     for values in vars(seen).values():
         assert not np.asarray(values).any()
 
@@ -133,10 +133,10 @@ def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         flow_function("raft")
     taken = frames(SCENE, [move])
     with pytest.raises(ValueError, match="shape"):
-        observe(taken[:, :4], SHIFTS)
+        image_changes(taken[:, :4], SHIFTS)
     taken[0, 0, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        observe(taken, SHIFTS)
+        image_changes(taken, SHIFTS)
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ValueError, match=r"pip install 'cldis\[tracking\]'"):
         flow_function("farneback")

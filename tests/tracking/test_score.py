@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("cv2")
 
+from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import CELLS
-from cldis.metrics.tracking.observation import observe
 from cldis.metrics.tracking.score import score
-from cldis.metrics.tracking.tally import Tally, monotonicity, smoothness
+from cldis.metrics.tracking.sums import TrackingSums, monotonicity, smoothness
 from tracking.scenes import (
     SHIFTS,
     SIDE,
@@ -141,13 +141,13 @@ def test_numbering_of_directions_does_not_matter(clean: dict[str, Any]) -> None:
 
 def test_control_is_the_share_of_variation_that_the_code_holds() -> None:
     images = [scene.draw() for scene in scenes(6)]
-    seen = observe(frames(Scene(), [move]), SHIFTS)
+    seen = image_changes(frames(Scene(), [move]), SHIFTS)
 
     def control(decoded: list[Any]) -> float:
-        tally = Tally(np.zeros(2 * CELLS**2))
+        sums = TrackingSums(np.zeros(2 * CELLS**2))
         for image, again in zip(images, decoded, strict=True):
-            tally.add(seen, image, again)
-        return float(score(tally)["control"])
+            sums.add(seen, image, again)
+        return float(score(sums)["control"])
 
     mean = np.mean(images, axis=0)
     half = [(image + mean) / 2 for image in images]
@@ -169,13 +169,13 @@ def test_equal_images_are_refused() -> None:
 
 def test_flat_images_that_differ_are_scored_without_nan() -> None:
     """One colour each: nothing to see motion by, nothing fails."""
-    tally = Tally(np.zeros(2 * CELLS**2))
+    sums = TrackingSums(np.zeros(2 * CELLS**2))
     for level in (40.0, 90.0, 140.0):
         base = np.full((1, len(SHIFTS), SIDE, SIDE, 3), level, np.float32)
         for j, shift in enumerate(SHIFTS):
             base[0, j] += 10 * shift
-        tally.add(observe(base, SHIFTS), base[0, 2], base[0, 2])
-    row = score(tally)["directions"][0]
+        sums.add(image_changes(base, SHIFTS), base[0, 2], base[0, 2])
+    row = score(sums)["directions"][0]
     assert row["motion_share"] == 0 and row["consistency"] == pytest.approx(1)
 
 
@@ -183,7 +183,7 @@ def test_flat_images_that_differ_are_scored_without_nan() -> None:
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["noise", "flat", "sparse"]))
 def test_scores_stay_in_range_whatever_the_pictures(seed: int, kind: str) -> None:
     draws = np.random.default_rng(seed)
-    tally = Tally(np.full(2 * CELLS**2, 0.5))
+    sums = TrackingSums(np.full(2 * CELLS**2, 0.5))
     for _ in range(3):
         shape = (3, 3, 16, 16, 3)
         taken = draws.uniform(0, 255, shape)
@@ -194,8 +194,8 @@ def test_scores_stay_in_range_whatever_the_pictures(seed: int, kind: str) -> Non
         taken[:, 1] = taken[0, 1]
         taken = taken.astype(np.float32)
         image = draws.uniform(0, 255, (16, 16, 3)).astype(np.float32)
-        tally.add(observe(taken, (-1.0, 0.0, 1.0)), image, taken[0, 1])
-    found = score(tally)
+        sums.add(image_changes(taken, (-1.0, 0.0, 1.0)), image, taken[0, 1])
+    found = score(sums)
     for row in [found, *found["directions"]]:
         for name in (*PARTS, "control", "motion_share"):
             assert 0 <= row.get(name, 0) <= 1

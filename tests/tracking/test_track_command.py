@@ -20,31 +20,22 @@ from cldis.data import open_data
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import save_directions
 from cldis.tracking.select import select_runs
-from cldis.tracking.track import STEPS, track, track_run
-from cli.photos import write_photos
-
-SMALL = ["--recipe", "tiny", "--resolution", "16", "--images", "192"]
-SMALL += ["--set", "model.units=4", "--set", "training.ema=64"]
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder / "discs", 80)
-    return folder
+from cldis.tracking.track import STEPS, track
+from support.photos import write_photos
+from support.small import TRAIN
 
 
 @pytest.fixture(scope="module")
 def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "discs"
-    assert main(["train", str(photos), "--out", str(out), *SMALL]) == 0
+    assert main(["train", str(photos), "--out", str(out), *TRAIN]) == 0
     return out
 
 
 @pytest.fixture(scope="module")
 def vae_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "vae"
-    assert main(["train", str(photos), "--out", str(out), *SMALL, "--set", "loop.arm=vae"]) == 0
+    assert main(["train", str(photos), "--out", str(out), *TRAIN, "--set", "method=vae"]) == 0
     return out
 
 
@@ -78,9 +69,9 @@ def test_track_writes_scores_and_pictures(copy: Path, capsys: pytest.CaptureFixt
 
 
 def test_the_same_twice(run: Path, photos: Path) -> None:
-    first, second = (track_run(run, images=3, shifts=(-1.0, 0.0, 1.0)) for _ in range(2))
+    first, second = (track(run, images=3, shifts=(-1.0, 0.0, 1.0)).scores for _ in range(2))
     assert first == second
-    other = track_run(run, images=3, shifts=(-1.0, 0.0, 1.0), seed=1)
+    other = track(run, images=3, shifts=(-1.0, 0.0, 1.0), seed=1).scores
     assert other["noise_floor"] != first["noise_floor"]
 
 

@@ -19,16 +19,13 @@ from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
 from cldis.tracking.maps import FOLDER, MAPS, load_maps, maps_of, save_maps
 from cldis.tracking.track import SHIFTS, Tracking, track
-from cli.photos import write_photos
+from support.small import TRAIN
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("photos")
-    write_photos(folder / "discs", 60)
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "vae"
-    small = ["--recipe", "tiny", "--resolution", "16", "--images", "64", "--set", "loop.arm=vae"]
-    assert main(["train", str(folder), "--out", str(out), *small, "--set", "model.units=4"]) == 0
+    assert main(["train", str(photos), "--out", str(out), *TRAIN, "--set", "method=vae"]) == 0
     return out
 
 
@@ -46,13 +43,13 @@ def test_maps_are_what_was_measured(tracking: Tracking, tmp_path: Path) -> None:
     save_maps(maps_of(tracking), tmp_path / FOLDER)
     found = load_maps(tmp_path)
     assert found is not None and found.scores == tracking.scores
-    tally = tracking.tally
+    sums = tracking.sums
     np.testing.assert_allclose(found.shifts, SHIFTS)
-    np.testing.assert_allclose(found.motion, tally.mean("motion"), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.appearance, tally.mean("appearance"), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found.mean, tally.mean("image"), rtol=1e-5)
+    np.testing.assert_allclose(found.motion, sums.mean("motion"), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.appearance, sums.mean("appearance"), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found.mean, sums.mean("image"), rtol=1e-5)
     np.testing.assert_allclose(found.curve, tracking.curves.mean(axis=0), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.similarity, similarity(tally), atol=1e-6)
+    np.testing.assert_allclose(found.similarity, similarity(sums), atol=1e-6)
     assert (found.curve_low <= found.curve_high).all() and found.appearance.max() > 0.5
     for row in found.scores["directions"]:
         k = row["number"]

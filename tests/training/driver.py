@@ -35,9 +35,9 @@ import cldis.io
 from cldis.config import Config
 from cldis.data.rendered.rooms import Rooms
 from cldis.training import checkpoint
-from cldis.training import trainer as engine
 from cldis.training.log import MetricsLog
 from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import Trainer
 
 DONE, STOPPED, FAILED = 0, 3, 4
 
@@ -65,13 +65,13 @@ class Tripwire:
 def patch(wire: Tripwire) -> Callable[[], None]:
     """Lay the wire through the package; returns how to take it out again."""
     step, write, save, replace = (
-        engine.Trainer.step,
+        Trainer.step,
         MetricsLog.write,
         checkpoint.write_checkpoint,
         os.replace,
     )
 
-    def new_step(self: engine.Trainer, number: int) -> dict[str, float]:
+    def new_step(self: Trainer, number: int) -> dict[str, float]:
         terms = step(self, number)
         wire.arrive("step")
         return terms
@@ -96,7 +96,7 @@ def patch(wire: Tripwire) -> Callable[[], None]:
             wire.arrive("replaced")
 
     def set_all(a: Any, b: Any, c: Any, d: Any) -> None:
-        setattr(engine.Trainer, "step", a)  # noqa: B010
+        setattr(Trainer, "step", a)  # noqa: B010
         setattr(MetricsLog, "write", b)  # noqa: B010
         setattr(checkpoint, "write_checkpoint", c)  # noqa: B010
         setattr(os, "replace", d)  # noqa: B010
@@ -109,7 +109,8 @@ def perform(job: dict[str, Any]) -> int:
     """Do one job in this process."""
     torch.set_num_threads(1)
     out, rank = Path(job["out"]), int(os.environ.get("RANK", "0"))
-    config = Config().with_overrides(job["overrides"])
+    loop = Config.from_dict({"method": "closed", "model": {"gaussian": True}})
+    config = loop.with_overrides(job["overrides"])
     source = Rooms(config.model.resolution)
     resume = bool(job.get("resume"))
     if resume:
@@ -117,11 +118,11 @@ def perform(job: dict[str, Any]) -> int:
     elif rank == 0:
         run = RunFolder.create(out, config, source, "rooms")
     else:
-        run = RunFolder(out, config, {})
+        run = RunFolder.plan(out, config, source, "rooms")
     unpatch = patch(Tripwire(job))
     found: dict[str, Any] = {"finished": None, "error": None}
     try:
-        trainer = engine.Trainer(run, source, quiet=True)
+        trainer = Trainer(run, source, quiet=True)
         found["processes"] = trainer.accelerator.num_processes
         if resume:
             trainer.resume()

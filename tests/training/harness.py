@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from cldis.config import Config
 from cldis.data.rendered.rooms import Rooms
 from cldis.data.source import ImageSource
-from cldis.training import trainer as engine
 from cldis.training.checkpoint import checkpoints, load_tensors, read_state
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
+from cldis.training.trainer import Trainer
+from loop.small import LOOP
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).with_name("driver.py")
@@ -83,20 +84,20 @@ class TwoFactors:
 
 
 def config(*overrides: str) -> Config:
-    return Config().with_overrides([*TINY, *overrides])
+    return LOOP.with_overrides([*TINY, *overrides])
 
 
-def trainer(out: Path, *overrides: str, source: ImageSource | None = None) -> engine.Trainer:
+def trainer(out: Path, *overrides: str, source: ImageSource | None = None) -> Trainer:
     """A trainer with a fresh run in `out`."""
     source = source or Rooms(32)
     run = RunFolder.create(out, config(*overrides), source, source.name)
-    return engine.Trainer(run, source, quiet=True)
+    return Trainer(run, source, quiet=True)
 
 
-def resumed(out: Path, *overrides: str) -> engine.Trainer:
+def resumed(out: Path, *overrides: str) -> Trainer:
     """A trainer that goes on with the run in `out`."""
     run = dataclasses.replace(RunFolder.open(out), config=config(*overrides))
-    made = engine.Trainer(run, Rooms(32), quiet=True)
+    made = Trainer(run, Rooms(32), quiet=True)
     made.resume()
     return made
 

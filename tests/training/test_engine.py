@@ -17,11 +17,10 @@ from cldis.data.rendered.rooms import Rooms
 from cldis.data.split import split
 from cldis.images import to_model
 from cldis.training import health
-from cldis.training import trainer as engine
 from cldis.training.checkpoint import checkpoints, load_tensors
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
-from cldis.training.trainer import Diverged, Trainer
+from cldis.training.trainer import Diverged, Trainer, train
 from training.harness import (
     Server,
     TwoFactors,
@@ -49,23 +48,23 @@ LEARN = [
 ]
 
 
-@pytest.mark.parametrize("arm", ["vae", "diffae", "closed"])
-def test_every_branch_learns(tmp_path: Path, arm: str) -> None:
+@pytest.mark.parametrize("method", ["vae", "diffusion", "closed"])
+def test_every_branch_learns(tmp_path: Path, method: str) -> None:
     source = TwoFactors()
-    made = trainer(tmp_path / "run", *LEARN, f"loop.arm={arm}", source=source)
+    made = trainer(tmp_path / "run", *LEARN, f"method={method}", source=source)
     assert made.fit() is True
     lines = [line for line in read_metrics(made.run.metrics) if line["kind"] == "train"]
     assert [line["images"] for line in lines] == [400, 800, 1200, 1600]
-    if arm != "diffae":
+    if method != "diffusion":
         assert lines[-1]["vae_nll"] < 0.95 * lines[0]["vae_nll"]
         assert lines[-1]["capacity"] > 0
-    if arm != "vae":
+    if method != "vae":
         assert lines[-1]["diffusion"] < 0.75 * lines[0]["diffusion"]
         x = to_model(source.batch(np.arange(0, 100, 2)))
         found = health.measure(made.averaged, x)
         assert found["gap"] > 10 * health.DEAD_GAP
         assert not any("z_sem" in words for words in health.warnings(found, 4))
-    if arm == "closed":
+    if method == "closed":
         assert lines[1]["lambda_dt"] == 0 < lines[-1]["lambda_dt"]
         assert lines[-1]["feedback"] > 0  # nats that the decoder draws from z_sem
     else:
@@ -75,7 +74,7 @@ def test_every_branch_learns(tmp_path: Path, arm: str) -> None:
 @pytest.mark.parametrize(
     "settings",
     [
-        ["loop.arm=open", "distillation.kind=softmax_kl"],
+        ["method=open", "distillation.kind=softmax_kl"],
         ["feedback.kind=reverse_kl", "distillation.kind=mse", "model.gaussian=false"],
         ["training.precision=bf16", "training.accumulate=4", "model.conditioning=adagn"],
         ["model.encoder=diffae", "model.encoder_multipliers=[1]", "diffusion.prediction=v"],
@@ -94,9 +93,9 @@ def test_every_kind_trains(tmp_path: Path, settings: list[str]) -> None:
     assert (made.run.samples / f"{32:012d}.png").is_file()
 
 
-def test_the_vae_and_c_stay_as_they_are_once_the_vae_rests(tmp_path: Path) -> None:
-    stages = ("loop.arm=open", "distillation.release=32", "feedback.warmup=0")
-    made = trainer(tmp_path / "run", *stages)
+def test_the_vae_and_c_stay_as_they_are_once_the_vae_is_frozen(tmp_path: Path) -> None:
+    phases = ("method=open", "distillation.end=32", "feedback.warmup=0")
+    made = trainer(tmp_path / "run", *phases)
     weights: dict[int, dict[str, torch.Tensor]] = {}
     capacity: dict[int, float] = {}
     step = made.step
@@ -165,7 +164,7 @@ def test_asked_to_stop(tmp_path: Path) -> None:
 
 
 def test_it_trains_outside_the_main_thread(tmp_path: Path) -> None:
-    made, found = trainer(tmp_path / "run", "training.images=8", "loop.arm=vae"), []
+    made, found = trainer(tmp_path / "run", "training.images=8", "method=vae"), []
     thread = threading.Thread(target=lambda: found.append(made.fit()))
     thread.start()
     thread.join()
@@ -278,19 +277,19 @@ def test_resume_of_another_architecture(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["model", "ema", "optimizer"])
 def test_resume_from_damage(tmp_path: Path, file: str) -> None:
     out = tmp_path / "run"
-    assert trainer(out, "training.images=8", "loop.arm=vae").fit()
+    assert trainer(out, "training.images=8", "method=vae").fit()
     path = checkpoints(out / "checkpoints")[0] / f"{file}.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match=f"{file}.safetensors cannot be read") as caught:
-        resumed(out, "loop.arm=vae")
+        resumed(out, "method=vae")
     assert "\n" not in str(caught.value)
 
 
 def test_train_is_the_door(tmp_path: Path) -> None:
     source = Rooms(32)
-    settings = config("training.images=16", "loop.arm=vae")
+    settings = config("training.images=16", "method=vae")
     run = RunFolder.create(tmp_path / "run", settings, source, "rooms")
-    assert engine.train(run, source, resume=False, quiet=True) is True
+    assert train(run, source, resume=False, quiet=True) is True
     before = checkpoints(run.checkpoints)
-    assert engine.train(run, source, resume=True, quiet=True) is True
+    assert train(run, source, resume=True, quiet=True) is True
     assert checkpoints(run.checkpoints) == before

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cldis.images import to_model
-from cldis.loop.closed_loop import ClosedLoop
+from cldis.methods.build import build
 from cldis.training import health
 from cldis.training.unit_stats import unit_statistics
 from training.harness import TwoFactors, config
@@ -45,7 +45,7 @@ def test_collapse_is_said_in_words(key: str, words: str) -> None:
 def test_a_fresh_model_is_dead(x: torch.Tensor) -> None:
     """The denoiser's condition starts at zero: no code can matter yet."""
     torch.manual_seed(0)
-    found = health.measure(ClosedLoop(config()).eval(), x)
+    found = health.measure(build(config()).eval(), x)
     assert abs(found["gap"]) < 1e-4
     assert any(words.startswith("z_sem is dead") for words in health.warnings(found, 4))
     assert len(found["sem_kl_per_unit"]) == len(found["disen_kl_per_unit"]) == 4
@@ -53,7 +53,7 @@ def test_a_fresh_model_is_dead(x: torch.Tensor) -> None:
 
 def test_a_denoiser_that_reads_its_code_is_alive(x: torch.Tensor) -> None:
     """By hand: the code is the mean colour, and the denoiser paints it."""
-    model = ClosedLoop(config("model.units=8")).eval()
+    model = build(config("model.units=8")).eval()
 
     class Encoder(torch.nn.Module):
         def forward(self, images: torch.Tensor) -> health.Gaussian:
@@ -75,24 +75,27 @@ def test_a_denoiser_that_reads_its_code_is_alive(x: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arm", "keys"),
+    ("method", "keys"),
     [
         ("vae", {"disen_active_units", "disen_kl_per_unit"}),
-        ("diffae", {"gap", "heldout_diffusion", "sem_active_units", "sem_kl_per_unit"}),
+        (
+            "diffusion",
+            {"gap", "heldout_diffusion", "z_gradient", "sem_active_units", "sem_kl_per_unit"},
+        ),
     ],
 )
-def test_arms_measure_what_they_have(x: torch.Tensor, arm: str, keys: set[str]) -> None:
-    model = ClosedLoop(config(f"loop.arm={arm}")).eval()
+def test_methods_measure_what_they_have(x: torch.Tensor, method: str, keys: set[str]) -> None:
+    model = build(config(f"method={method}")).eval()
     found = health.measure(model, x[:2])
     assert set(found) == keys
     assert all(math.isfinite(v) for v in found.values() if isinstance(v, float))
 
 
-@pytest.mark.parametrize("arm", ["vae", "diffae", "closed"])
-def test_statistics_of_units(arm: str) -> None:
+@pytest.mark.parametrize("method", ["vae", "diffusion", "closed"])
+def test_statistics_of_units(method: str) -> None:
     from cldis.data.split import split
 
-    model, source = ClosedLoop(config(f"loop.arm={arm}")).eval(), TwoFactors()
+    model, source = build(config(f"method={method}")).eval(), TwoFactors()
     found = unit_statistics(model, source)
     x = to_model(source.batch(split(100)[0]))
     encode = model.semantic if model.semantic is not None else model.vae.encode  # type: ignore

@@ -22,11 +22,11 @@ def test_lines_come_back(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, 0)
     log.write("train", 8, {"loss": 0.1 + 0.2})
-    log.write("health", 8, {"gap": 0.5, "warnings": ["ä"], "z_kl_per_unit": [1.0, 2.0]})
+    log.write("health", 8, {"gap": 0.5, "warnings": ["ä"], "kl_per_unit": [1.0, 2.0]})
     log.close()
     assert read_metrics(path) == [
         {"kind": "train", "images": 8, "loss": 0.1 + 0.2},
-        {"kind": "health", "images": 8, "gap": 0.5, "warnings": ["ä"], "z_kl_per_unit": [1.0, 2.0]},
+        {"kind": "health", "images": 8, "gap": 0.5, "warnings": ["ä"], "kl_per_unit": [1.0, 2.0]},
     ]
 
 
@@ -34,11 +34,13 @@ def test_lines_come_back(tmp_path: Path) -> None:
 def test_what_is_not_finite_becomes_null(tmp_path: Path, value: float) -> None:
     path = tmp_path / "metrics.jsonl"
     log = MetricsLog(path, 0)
-    log.write("train", 8, {"loss": value, "z_kl_per_unit": [1.0, value]})
+    log.write("train", 8, {"loss": value, "kl_per_unit": [1.0, value]})
     log.close()
     text = path.read_text()
     assert "NaN" not in text and "Infinity" not in text
-    assert read_metrics(path) == [{"kind": "train", "images": 8, "loss": None, "z_kl_per_unit": [1.0, None]}]
+    assert read_metrics(path) == [
+        {"kind": "train", "images": 8, "loss": None, "kl_per_unit": [1.0, None]}
+    ]
 
 
 @pytest.mark.parametrize("cut", range(1, 40, 3))

@@ -10,18 +10,19 @@ import torch
 from cldis.data.rendered.rooms import Rooms
 from cldis.images import to_model
 from cldis.io import read_json
-from cldis.loop.closed_loop import ClosedLoop
 from cldis.loop.feedback import Information, build_feedback
+from cldis.loop.two_branch import TwoBranch
+from cldis.methods.build import build
 from cldis.metrics.probe import factor_probe
 from cldis.training.health import measure, warnings
 from cldis.training.recipes import recipe_config
 from cldis.training.starter import FOLDER, load_starter, starters
 
 
-def started() -> ClosedLoop:
+def started() -> TwoBranch:
     config = recipe_config("demo")
-    model, averaged = ClosedLoop(config), ClosedLoop(config)
-    feedback = build_feedback(config.feedback, config.loop.arm, model.process)
+    model, averaged = build(config), build(config)
+    feedback = build_feedback(config, model.process)
     load_starter(config.training.start_from, model, averaged, feedback)
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, averaged.state_dict()[name])

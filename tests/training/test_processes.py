@@ -44,7 +44,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**job("halves", at=["step", 5, SIGINT], rank=1), "result": str(folder / "first.json")},
         job("halves", resume=True),
         job("odd", "training.batch=9"),
-        job("led", "loop.lead=48", "distillation.release=72"),
+        job("led", "loop.vae_alone=48", "distillation.end=72"),
     ]
     write_json(folder / "jobs.json", jobs)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from cldis.bench.record import settings
 from cldis.bench.suites import SUITES
 from cldis.cli import main
-from cldis.config import BASELINES, Config
-from cldis.training.recipes import RECIPES, recipe_config, resized, stretched
+from cldis.config import Config
+from cldis.methods import METHODS
+from cldis.training.recipes import DEFAULT, RECIPES, recipe_config, resized, stretched
 
 names = st.sampled_from(sorted(RECIPES))
 
@@ -21,18 +22,18 @@ names = st.sampled_from(sorted(RECIPES))
 @example("rooms32", 1)
 @example("rooms32", 2)
 @example("rooms32", 3)
-def test_stages_keep_their_share(name: str, images: int) -> None:
+def test_phases_keep_their_share(name: str, images: int) -> None:
     recipe = recipe_config(name)
     found = stretched(recipe, images)
     assert found.training.images == images
     factor = images / recipe.training.images
-    for key in ("loop.lead", "distillation.warmup", "feedback.warmup"):
+    for key in ("loop.vae_alone", "distillation.warmup", "feedback.warmup"):
         section, field = key.split(".")
         before = getattr(getattr(recipe, section), field)
         assert 0 <= before * factor - getattr(getattr(found, section), field) < 1 + 1e-6
-    release = recipe.distillation.release
-    assert (found.distillation.release == 0) == (release == 0)
-    assert abs(found.distillation.release - release * factor) <= 2
+    release = recipe.distillation.end
+    assert (found.distillation.end == 0) == (release == 0)
+    assert abs(found.distillation.end - release * factor) <= 2
     end = [c.feedback.rate * c.training.images for c in (recipe, found)]
     assert end[1] == pytest.approx(end[0])  # C may rise as far
 
@@ -44,11 +45,11 @@ def test_the_own_budget_changes_nothing(name: str) -> None:
 
 
 @given(name=names, images=st.integers(1, 10**6), again=st.integers(10**5, 10**6))
-def test_what_is_not_a_stage_stays(name: str, images: int, again: int) -> None:
-    stages = ("loop", "distillation", "feedback", "training")
+def test_what_is_no_phase_stays(name: str, images: int, again: int) -> None:
+    phases = ("loop", "distillation", "feedback", "training")
 
     def rest(config: Config) -> dict[str, object]:
-        return {k: v for k, v in config.to_dict().items() if k not in stages}
+        return {k: v for k, v in config.to_dict().items() if k not in phases}
 
     recipe = recipe_config(name)
     assert rest(stretched(stretched(recipe, images), again)) == rest(recipe)
@@ -79,8 +80,8 @@ def test_the_recipe_is_what_the_bench_measured(name: str, suite: str, method: st
     (cell,) = [c for c in cells if (c.method, c.data, c.seed) == (method, "rooms", 0)]
     recipe, measured = recipe_config(name), SUITES[suite].config(cell)
     same, other = settings(recipe), settings(measured)
-    if method.startswith("encdiff"):  # the arm `diffae` by its other name; it reads none of these
-        unread = ("baseline.", "distillation.", "feedback.", "vae.")
+    if method.startswith("encdiff"):  # it reads none of these
+        unread = ("distillation.", "feedback.", "vae.")
         same, other = (
             {key: value for key, value in found.items() if not key.startswith(unread)}
             for found in (same, other)
@@ -98,12 +99,32 @@ def test_a_budget_of_nothing_is_refused(images: int) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
-@pytest.mark.parametrize("words", ["loop.arm=vae", "loop.arm=diffae", *BASELINES])
-def test_every_method_can_be_asked_of_every_recipe(name: str, words: str) -> None:
-    method = words if "=" in words else f"baseline.method={words}"
-    config = recipe_config(name).with_overrides([method])
-    if words != "none":
-        assert config.loop.lead == 0
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_asked_of_every_recipe(name: str, method: str) -> None:
+    words = [f"method={method}"]
+    if method in ("closed", "open"):  # a code that is a point has no KL
+        words.append("distillation.kind=mse")
+    config = recipe_config(name).with_overrides(words)
+    assert config.method == method
+    if not config.distils:
+        assert config.loop.vae_alone == 0
+
+
+def test_the_defaults_are_those_of_the_recipe_that_they_name() -> None:
+    assert Config() == recipe_config(Config().recipe)
+    assert Config().recipe == DEFAULT
+
+
+def test_recipes_stand_alone() -> None:
+    """Every recipe says itself what tells methods and budgets apart; none leans on a default."""
+    for name, recipe in RECIPES.items():
+        assert {"method", "model", "training"} <= set(recipe.settings), name
+        assert {"resolution", "gaussian"} <= set(recipe.settings["model"]), name
+        assert {"images", "batch"} <= set(recipe.settings["training"]), name
+        if recipe.settings["method"] == "closed":
+            assert {"kind", "weight", "warmup"} <= set(recipe.settings["distillation"]), name
+            assert {"rate", "warmup", "log_snr_max"} <= set(recipe.settings["feedback"]), name
+            assert "beta" in recipe.settings["vae"], name
 
 
 def test_images_on_the_command_line_stretch_and_set_wins(
@@ -112,5 +133,5 @@ def test_images_on_the_command_line_stretch_and_set_wins(
     words = ["train", "rooms", "--out", "none", "--recipe", "rooms32", "--images", "5120"]
     assert main([*words, "--dry-run"]) == 0
     assert "5120 images" in capsys.readouterr().out
-    assert main([*words, "--set", "loop.lead=5200", "--dry-run"]) == 2
-    assert "loop.lead 5200 must be below training.images 5120" in capsys.readouterr().err
+    assert main([*words, "--set", "loop.vae_alone=5200", "--dry-run"]) == 2
+    assert "loop.vae_alone 5200 must be below training.images 5120" in capsys.readouterr().err

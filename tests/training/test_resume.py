@@ -111,7 +111,7 @@ def test_killed_twice_then_resumed_twice(
 @pytest.mark.parametrize("step", [3, 6, 9])
 def test_stopped_in_each_stage(server: Server, tmp_path: Path, step: int) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    stages = ("loop.lead=40", "distillation.release=64")  # after 5 and after 8 of 12 steps
+    stages = ("loop.vae_alone=40", "distillation.end=64")  # after 5 and after 8 of 12 steps
     assert server.run(one, *stages) == DONE
     assert server.run(other, *stages, at=["step", step, SIGINT]) == STOPPED
     assert server.run(other, resume=True) == DONE

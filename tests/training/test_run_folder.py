@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def test_it_describes_itself(run: RunFolder) -> None:
     assert about["format"] == FORMAT
     assert about["seed"] == 7
     assert about["data"] == {
-        "source": "./data",
+        "source": str(Path("data").resolve()),
+        "relative": os.path.relpath("data", run.path),
         "name": "two-factors",
         "images": 100,
         "resolution": 32,
@@ -69,7 +71,7 @@ DAMAGE = {
     "run.json is cut off": ("run.json", '{"format": 1, "da', "run.json is not valid JSON"),
     "run.json is empty": ("run.json", "", "run.json is not valid JSON"),
     "run.json is a list": ("run.json", "[]", "has run format None"),
-    "newer": ("run.json", '{"format": 2}', "has run format 2, this version reads up to 1; upgrade"),
+    "newer": ("run.json", '{"format": 3}', "has run format 3, this version reads up to 2; upgrade"),
     "format is text": ("run.json", '{"format": "x"}', "has run format 'x'"),
     "config.json is cut off": ("config.json", '{"model": {', "config.json is not valid JSON"),
     "config.json is a list": ("config.json", "[1]", "config.json holds no settings"),

@@ -30,9 +30,7 @@ def test_weights_and_capacity_of_another_run(other: Path, tmp_path: Path) -> Non
     assert made.images == 0
 
 
-@pytest.mark.parametrize(
-    "setting", ["feedback.kind=reverse_kl", "feedback.bins=8", "loop.arm=open"]
-)
+@pytest.mark.parametrize("setting", ["feedback.kind=reverse_kl", "feedback.bins=8", "method=open"])
 def test_feedback_of_another_kind_starts_afresh(other: Path, tmp_path: Path, setting: str) -> None:
     settings = [f"training.start_from={other}", setting, "training.images=8"]
     made = trainer(tmp_path / "run", *settings)

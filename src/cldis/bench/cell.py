@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 from cldis.bench import score
-from cldis.bench.record import FORMAT, differences, settings
+from cldis.bench.record import FORMAT, Record, differences, settings
 from cldis.bench.suite import CONTROLS, Cell, Suite
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.metrics.suite import SettingName
+from cldis.text import say
 from cldis.training.log import read_metrics
 from cldis.training.processor import cpuinfo
 from cldis.training.run_folder import RunFolder, git_revision, versions
@@ -31,7 +32,7 @@ class Stopped(Exception):
     """Asked to stop: what was trained is saved, and the cell goes on from there next time."""
 
 
-def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> dict[str, Any]:
+def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> Record:
     """Train and score a cell in `folder`, going on with what is there.
 
     Args:
@@ -54,35 +55,27 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
     indices = score.pool(source, suite.pool)
     images = score.batches(source, indices, device)
 
-    def scored(codes: dict[str, Any], last: bool) -> dict[str, Any]:
-        how: tuple[SettingName, ...] = (
-            ("fast", "standard") if last and suite.standard else ("fast",)
-        )
-        return score.scores(codes, source, indices, how)
+    def point(seen: int, seconds: float, codes: dict[str, Any], last: bool) -> dict[str, Any]:
+        settings: tuple[SettingName, ...] = ("fast",)
+        if last and suite.standard:
+            settings += ("standard",)
+        found = score.scores(codes, source, indices, settings)
+        return {"images": seen, "seconds": round(seconds, 2), "codes": found}
 
     if cell.method in CONTROLS:
         start = time.perf_counter()
         codes = score.control_codes(cell.method, config, source, images)
-        seconds = round(time.perf_counter() - start, 2)
-        level = {"images": 0, "seconds": seconds, "codes": scored(codes, last=True)}
-        return record(suite, cell, config, source, git_revision(), [level], [])
+        curve = [point(0, time.perf_counter() - start, codes, last=True)]
+        return record(suite, cell, config, source, git_revision(), curve, [])
 
     run = open_run(folder, config, source, cell.data)
     config = run.config  # with the precision that this machine, or the first, settled on
     train(run, source, deadline)
-    lines = read_metrics(run.metrics)
-    curve = []
+    lines, curve = read_metrics(run.metrics), []
     points = suite.points(cell.images, config.training.batch)
-    for point in points:
-        checkpoint = run.checkpoints / f"{point:012d}"
-        codes = score.trained_codes(config, checkpoint, images)
-        curve.append(
-            {
-                "images": point,
-                "seconds": round(seconds_until(lines, point), 2),
-                "codes": scored(codes, last=point == points[-1]),
-            }
-        )
+    for seen in points:
+        codes = score.trained_codes(config, run.checkpoints / f"{seen:012d}", images)
+        curve.append(point(seen, seconds_until(lines, seen), codes, last=seen == points[-1]))
     return record(suite, cell, config, source, run.about["git"], curve, lines)
 
 
@@ -100,7 +93,7 @@ def open_run(folder: Path, config: Config, source: ImageSource, data: str) -> Ru
             same = f"training.precision={run.config.training.precision}"
             return RunFolder(folder, config.with_overrides([same]), run.about)
         if other:
-            print(f"{folder} was made with other settings ({other}): begins again", file=sys.stderr)
+            say(f"{folder} was made with other settings ({other}): begins again", error=True)
     shutil.rmtree(folder, ignore_errors=True)
     return RunFolder.create(folder, config, source, data)
 
@@ -127,7 +120,7 @@ def train(run: RunFolder, source: ImageSource, deadline: float | None) -> None:
         raise Stopped
 
 
-def clear(folder: Path, points: Sequence[int]) -> None:
+def remove_unscored(folder: Path, points: Sequence[int]) -> None:
     """Remove the checkpoints of a finished cell but those that were scored.
 
     What is left is a run that every command opens.
@@ -168,7 +161,7 @@ def record(
     trained_from: str,
     curve: list[dict[str, Any]],
     lines: list[dict[str, Any]],
-) -> dict[str, Any]:
+) -> Record:
     """The result of a cell as plain data."""
     train = [line for line in lines if line["kind"] == "train"]
     health = [line for line in lines if line["kind"] == "health"]

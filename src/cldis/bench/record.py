@@ -18,7 +18,8 @@ from cldis.config import Config
 from cldis.io import read_json, write_json
 from cldis.training.contents import LARGEST, Content, Count, checked, config_in
 
-FORMAT = 1
+FORMAT = 2  # 1 has the settings of an earlier version (cldis.config_upgrade)
+Record = dict[str, Any]  # a result: the entries `KEYS`
 KEYS = {
     "format",
     "suite",
@@ -86,7 +87,7 @@ def path_of(results: Path, cell: Cell) -> Path:
     return results / cell.suite / f"{cell.name}.json"
 
 
-def write_record(path: Path, record: dict[str, Any]) -> None:
+def write_record(path: Path, record: Record) -> None:
     """Write a result with its checksum, atomically.
 
     Raises:
@@ -97,7 +98,7 @@ def write_record(path: Path, record: dict[str, Any]) -> None:
     write_json(path, {**record, "sha256": _checksum(record)})
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> Record:
     """Read a result.
 
     Raises:
@@ -113,10 +114,10 @@ def read_record(path: Path) -> dict[str, Any]:
     found = record.pop("sha256", None)
     if found != _checksum(record):
         raise Damaged(f"{path} was altered or cut off: its checksum does not fit")
-    if record.get("format") != FORMAT:
+    if record.get("format") not in (1, FORMAT):
         raise ValueError(
-            f"{path} has result format {record.get('format')!r}, this version reads {FORMAT}; move "
-            f"it away, or use the version that wrote it (see its entry `versions`)"
+            f"{path} has result format {record.get('format')!r}, this version reads up to "
+            f"{FORMAT}; move it away, or use the version that wrote it (see its entry `versions`)"
         )
     if set(record) != KEYS:
         raise Damaged(f"{path} has other entries than a result: {sorted(set(record) ^ KEYS)}")
@@ -130,26 +131,22 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def cell_of(record: dict[str, Any]) -> Cell:
+def cell_of(record: Record) -> Cell:
     return Cell(*(record[key] for key in ("suite", "method", "data", "images", "seed")))
 
 
 def settings(config: Config) -> dict[str, Any]:
     """The settings that make a method what it is, flat: everything but `VARYING`."""
-    flat: dict[str, Any] = {}
-    for section, value in config.to_dict().items():
-        if isinstance(value, dict):
-            flat |= {f"{section}.{key}": item for key, item in value.items()}
-    return {key: item for key, item in flat.items() if key not in VARYING}
+    return {key: item for key, item in config.flat().items() if key not in VARYING}
 
 
-def record_settings(record: dict[str, Any]) -> dict[str, Any]:
+def record_settings(record: Record) -> dict[str, Any]:
     """`settings` of a result. Settings added to the package since then have their defaults.
 
     Raises:
         ValueError: a setting that this version does not know.
     """
-    return {**settings(Config.from_dict(record["config"])), "scoring": record["scoring"]}
+    return {**settings(Config.from_stored(record["config"])), "scoring": record["scoring"]}
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
@@ -158,6 +155,6 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> str:
     return ", ".join(f"{key} {one.get(key)!r} / {other.get(key)!r}" for key in keys)
 
 
-def _checksum(record: dict[str, Any]) -> str:
+def _checksum(record: Record) -> str:
     text = json.dumps(record, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldis import methods
 from cldis.bench.suite import POOL_SEED
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.images import from_uint8, to_model
+from cldis.methods.build import build
 from cldis.methods.controls import CONTROLS
 from cldis.metrics.suite import SettingName, evaluate_settings
 from cldis.training.checkpoint import load_into, load_tensors
@@ -42,7 +42,7 @@ def trained_codes(
     Args:
         images: batches uint8 [b, 3, H, W], on the device to use.
     """
-    model = methods.build(config).eval().to(images[0].device)
+    model = build(config).eval().to(images[0].device)
     load_into(model, load_tensors(checkpoint / "ema.safetensors"), str(checkpoint))
     encoders: dict[str, Any] = {}
     if model.semantic is not None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from cldis.config import Config
 from cldis.training.recipes import recipe_config, stretched
 
-EIGHTHS = (Fraction(1, 8), Fraction(1, 4), Fraction(1, 2), Fraction(1))
 POOL_SEED = 0  # of the draw of images that are scored
 CONTROLS = ("pca", "random_encoder")  # labels of what is not trained
 
@@ -28,11 +27,11 @@ class Suite:
     data: Mapping[str, int]  # name for open_data -> resolution
     seeds: tuple[int, ...]
     images: tuple[int, ...]  # budgets
-    shares: tuple[Fraction, ...] = EIGHTHS  # of a budget, at which the codes are scored
-    pool: int = 12_000  # images that are encoded for a score
-    stretch: bool = False  # the stages of the recipe keep their share of the budget
+    shares: tuple[Fraction, ...]  # of a budget, at which the codes are scored
+    pool: int  # images that are encoded for a score
+    stretch: bool = False  # the phases of the recipe keep their share of the budget
     standard: bool = False  # at the last point also the field's protocol, 12 s a code
-    pairs: tuple[tuple[str, str], ...] = field(default=())  # differences that the table shows
+    pairs: tuple[tuple[str, str], ...] = ()  # differences that the table shows
 
     def __post_init__(self) -> None:
         assert self.shares and self.shares[-1] == 1 and list(self.shares) == sorted(self.shares)

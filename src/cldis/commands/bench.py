@@ -1,17 +1,21 @@
-"""`cldis bench`."""
+"""`cldis bench`: the list, the table, or work."""
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cldis.bench.suites import SUITES, find_suite
 from cldis.commands.cli_common import INTERRUPTED
-from cldis.text import say
+from cldis.io import user_path
+from cldis.text import command, say
 
 RESULTS, RUNS = "results", "runs/bench"
 
 if TYPE_CHECKING:
+    from cldis.bench.queue import Queue
     from cldis.commands.cli_common import Commands
 
 
@@ -33,27 +37,60 @@ def add(commands: Commands) -> None:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from cldis.bench import app
-    from cldis.bench.queue import Queue
-
     suite = find_suite(options.suite)
     if options.images is not None:
         suite = suite.with_budget(options.images)
-    results, runs = app.paths(options.results, options.runs)
+    results, runs = _folder(options, "results"), _folder(options, "runs")
     if options.table:
         from cldis.bench.table import write_table
 
         say(write_table(suite, results))
         return 0
+
+    from cldis.bench.queue import Queue
+
     queue = Queue(suite, results, runs, options.only)
     if options.list:
-        say(app.list_cells(queue))
+        say(_listed(queue))
         return 0
-    given = {
-        "--results": options.results if options.results != RESULTS else None,
-        "--runs": options.runs if options.runs != RUNS else None,
-        "--only": options.only,
-        "--images": options.images,
-        "--minutes": options.minutes,
-    }
-    return 0 if app.work(queue, options.minutes, app.command(suite, given)) else INTERRUPTED
+    if options.minutes is not None and not options.minutes > 0:
+        raise ValueError(
+            f"--minutes {options.minutes:g} must be above 0, or left out to work to the end"
+        )
+
+    from cldis.bench.session import Session
+
+    session = Session(queue, options.minutes)
+    session.run()
+    session.report(_command(options))
+    return INTERRUPTED if session.stopped else 0
+
+
+def _folder(options: argparse.Namespace, name: str) -> Path:
+    """A folder from the options.
+
+    Raises:
+        ValueError: it is a file.
+    """
+    path = user_path(getattr(options, name))
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"--{name} {path} is a file; give a folder")
+    return path
+
+
+def _listed(queue: Queue) -> str:
+    """A line per cell: its state, its name, and what is to be said about it."""
+    found = queue.statuses()
+    lines = [f"{s.state:8} {s.cell.name}  {s.note}".rstrip() for s in found]
+    counts = Counter(s.state for s in found)
+    return "\n".join([*lines, ", ".join(f"{n} {state}" for state, n in counts.items())])
+
+
+def _command(options: argparse.Namespace) -> str:
+    """`cldis bench SUITE` with the options that were given."""
+    words = ["cldis", "bench", options.suite]
+    for name, default in (("results", RESULTS), ("runs", RUNS), ("only", []), ("images", None)):
+        value = getattr(options, name)
+        if value != default:
+            words += [f"--{name}", *map(str, value if isinstance(value, list) else [value])]
+    return command(*words, *(["--minutes", options.minutes] if options.minutes else []))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from cldis.io import user_path
+from cldis.text import shown
 
 if TYPE_CHECKING:
     from cldis.training.run_folder import RunFolder
@@ -13,11 +17,20 @@ if TYPE_CHECKING:
 USER_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
 
+# How the placeholder of a path begins: `~` is a home folder there, also after `--out=`.
+PATHS = ("RUN", "DIR", "FILE", "PHOTO", "PATH_OR_NAME")
+
+
 class Parser(argparse.ArgumentParser):
     """Usage mistakes in the style of all other errors: one line, exit code 2."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        self.exit(USER_ERROR, f"{self.prog}: error: {message}; see `{self.prog} --help`\n")
+        self.exit(USER_ERROR, f"{self.prog}: error: {shown(message)}; see `{self.prog} --help`\n")
+
+    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
+        if options.get("metavar", "").startswith(PATHS):
+            options["type"] = os.path.expanduser
+        return super().add_argument(*names, **options)
 
 
 if TYPE_CHECKING:
@@ -34,6 +47,13 @@ def run_command(
     return made
 
 
+def data_argument(command: argparse.ArgumentParser) -> None:
+    """Add `--data`, for a run whose images are not where it says."""
+    command.add_argument(
+        "--data", metavar="PATH_OR_NAME", help="where the images of the run are now"
+    )
+
+
 def open_run(run: str | Path) -> RunFolder:
     """Open a run folder; the import waits until a command needs it."""
     from cldis.training.run_folder import RunFolder
@@ -47,7 +67,7 @@ def out_folder(text: str) -> Path:
     Raises:
         ValueError: it is a file.
     """
-    path = Path(text)
+    path = user_path(text)
     if path.exists() and not path.is_dir():
         raise ValueError(f"--out {text} is a file; give a folder")
     return path

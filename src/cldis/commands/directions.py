@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import INTERRUPTED, out_folder, run_command
-from cldis.text import say
+from cldis.commands.cli_common import INTERRUPTED, data_argument, out_folder, run_command
+from cldis.text import command, say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -26,6 +25,7 @@ def add(commands: Commands) -> None:
         "--init", choices=("identity", "random", "pca"), help="where to start (default: identity)"
     )
     navigate.add_argument("--images", type=int, metavar="N", help="total image pairs to see")
+    data_argument(navigate)
     navigate.add_argument("--resume", action="store_true", help="go on after an interruption")
 
     name = run_command(commands, "name", _name, "give a direction a name")
@@ -47,12 +47,15 @@ def _navigate(options: argparse.Namespace) -> int:
     from cldis.navigation.navigate import navigate_run
 
     asked = {"directions": options.directions, "init": options.init, "images": options.images}
-    text = navigate_run(options.run, **asked, resume=options.resume)
-    again = f"stopped and saved; go on with: cldis navigate {options.run} --resume"
-    say(text or again, file=sys.stdout if text else sys.stderr)
-    if text:
-        say(f"next: cldis track {options.run} scores them, cldis report {options.run} shows them")
-    return 0 if text else INTERRUPTED
+    text = navigate_run(options.run, **asked, resume=options.resume, data=options.data)
+    if text is None:
+        again = command("cldis", "navigate", options.run, "--resume")
+        say(f"stopped and saved; go on with: {again}", error=True)
+        return INTERRUPTED
+    say(text)
+    track, report = (command("cldis", name, options.run) for name in ("track", "report"))
+    say(f"next: {track} scores them, {report} shows them")
+    return 0
 
 
 def _name(options: argparse.Namespace) -> int:
@@ -70,11 +73,11 @@ def _track(options: argparse.Namespace) -> int:
     images = IMAGES if options.images is None else options.images
     scores, folder = track_to_folder(options.run, options.data, images, out)
     for warning in scores["warnings"]:
-        say(f"cldis: warning: {warning}", file=sys.stderr)
+        say(f"cldis: warning: {warning}", error=True)
     say(table(scores))
     say(folder / "gallery.png")
     if out is None:
-        say(f"to put them into the report: cldis report {options.run}")
+        say(f"to put them into the report: {command('cldis', 'report', options.run)}")
     return 0
 
 
@@ -85,6 +88,6 @@ def _select(options: argparse.Namespace) -> int:
         raise ValueError(f"--out {options.out} must end in .json")
     result = select_runs(options.runs, options.out)
     for warning in result["warnings"]:
-        say(f"cldis: warning: {warning}", file=sys.stderr)
+        say(f"cldis: warning: {warning}", error=True)
     say(table(result))
     return 0

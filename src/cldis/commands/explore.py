@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import run_command
+from cldis.commands.cli_common import data_argument, run_command
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -16,6 +16,7 @@ def add(commands: Commands) -> None:
     explore = run_command(
         commands, "explore", _explore, "a page with a slider per direction, for your own photos"
     )
+    data_argument(explore)
     explore.add_argument("--port", type=int, metavar="N", help="default: the first free from 7860")
     explore.add_argument(
         "--host",
@@ -28,5 +29,5 @@ def add(commands: Commands) -> None:
 def _explore(options: argparse.Namespace) -> int:
     from cldis.explorer.server import explore
 
-    explore(options.run, options.host, options.port)
+    explore(options.run, options.host, options.port, options.data)
     return 0

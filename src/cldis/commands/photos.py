@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import open_run, out_folder, run_command
-from cldis.text import say
+from cldis.commands.cli_common import data_argument, open_run, out_folder, run_command
+from cldis.text import MAX_NAME, cut, say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -17,6 +17,7 @@ def add(commands: Commands) -> None:
     """Add these commands to the parser."""
     traverse = run_command(commands, "traverse", _traverse, "a grid of pictures per latent unit")
     traverse.add_argument("--images", nargs="+", metavar="PHOTO", help="default: held-out images")
+    data_argument(traverse)
     traverse.add_argument("--out", required=True, metavar="DIR")
 
     edit = run_command(commands, "edit", _edit, "real photo in, edited photo out")
@@ -57,7 +58,7 @@ def _traverse(options: argparse.Namespace) -> int:
     photos = (
         read_photos(options.images, model.resolution)
         if options.images
-        else heldout_photos(open_run(options.run), 6)
+        else heldout_photos(open_run(options.run), 6, options.data)
     )
     say(traverse_units(model, photos, out))
     return 0
@@ -107,6 +108,9 @@ def _encode(options: argparse.Namespace) -> int:
     source = open_data(options.data, model.resolution, progress=True)
     count = encode_collection(model, source, path)
     if source.skipped:
-        write_text(path.with_suffix(".skipped.tsv"), skipped_table(source.skipped))
+        write_text(
+            path.with_name(cut(path.stem, MAX_NAME - 12) + ".skipped.tsv"),
+            skipped_table(source.skipped),
+        )
     say(f"{path}: {count} rows, {len(source.skipped)} files skipped")
     return 0

@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import open_run, run_command
+from cldis.commands.cli_common import data_argument, open_run, run_command
 from cldis.text import say
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ def add(commands: Commands) -> None:
     info = run_command(commands, "info", _info, "what is in a run")
     info.add_argument("--json", action="store_true", help="everything, as JSON")
 
-    run_command(commands, "report", _report, "write RUN/report.html again")
+    report = run_command(commands, "report", _report, "write RUN/report.html again")
+    data_argument(report)
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -32,5 +33,12 @@ def _info(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from cldis.pages.report import write_report
 
-    say(write_report(open_run(options.run), progress=True))
+    run = open_run(options.run)
+    source = None
+    if options.data is not None:
+        from cldis.training.run_data import open_run_data
+
+        source = open_run_data(run, options.data, progress=True)
+        run = open_run(options.run)
+    say(write_report(run, source, progress=True))
     return 0

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cldis.commands.cli_common import INTERRUPTED, open_run
 from cldis.config import Config
-from cldis.text import say
+from cldis.methods import METHODS
+from cldis.text import command, say
 
 if TYPE_CHECKING:
     from cldis.commands.cli_common import Commands
@@ -25,10 +25,15 @@ def add(commands: Commands) -> None:
     train.add_argument("--recipe", help="see `cldis recipes` (default: cpu64)")
     train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
     train.add_argument(
-        "--images", type=int, metavar="N", help="total images to see; stages keep their share"
+        "--images", type=int, metavar="N", help="total images to see; phases keep their share"
     )
     train.add_argument(
-        "--set", action="append", default=[], metavar="section.key=value", dest="overrides"
+        "--set",
+        action="append",
+        default=[],
+        metavar="section.key=value",
+        dest="overrides",
+        help=f"any setting; method=NAME takes {', '.join(METHODS)}",
     )
     train.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     train.add_argument("--dry-run", action="store_true", help="say what would happen, write no run")
@@ -56,10 +61,8 @@ def _train(options: argparse.Namespace) -> int:
         return 0
     finished = train_run(options.data, out, config, options.resume)
     if not finished:
-        say(
-            f"stopped and saved; go on with: cldis train {options.data} --out {out} --resume",
-            file=sys.stderr,
-        )
+        again = command("cldis", "train", options.data, "--out", out, "--resume")
+        say(f"stopped and saved; go on with: {again}", error=True)
         return INTERRUPTED
     return 0
 
@@ -89,7 +92,7 @@ def _recipes(options: argparse.Namespace) -> int:
         say(
             f"{name}{mark}: {recipe.purpose}\n"
             f"    {config.model.resolution} px, {config.model.units} units, "
-            f"{config.model.conditioning}, arm {config.loop.arm}, "
+            f"{config.model.conditioning}, method {config.method}, "
             f"{config.training.images:,} images; {recipe.cost}"
         )
     return 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from cldis.config import Config
 from cldis.data import open_data
-from cldis.io import write_json
 from cldis.text import say
+from cldis.training.lock import run_lock
+from cldis.training.run_data import is_run_data, record_place
 from cldis.training.run_folder import RunFolder
 
 
@@ -17,45 +19,49 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
     """Train, then write the report; False when interrupted (the state is saved).
 
     Raises:
-        ValueError: data or settings that do not fit, or resumed with other data.
+        ValueError: data or settings that do not fit, resumed with other data or from an incomplete
+            checkpoint, or another process writes into the run.
         OSError: full disk.
     """
     main = int(os.environ.get("RANK", "0")) == 0
     source = open_data(data, config.model.resolution, progress=main)
     if source.skipped and main:
         say(f"{len(source.skipped)} files could not be used; see {out / 'skipped.tsv'}")
-    if resume:
-        run = RunFolder.open(out)
-        known = run.about["data"]["fingerprint"]
-        if source.fingerprint != known:
-            raise ValueError(
-                f"{data} is not what {out} was trained on (fingerprint {source.fingerprint[:12]}, "
-                f"was {known[:12]}); resume with the same images, or start another run"
-            )
-        run = dataclasses.replace(run, config=config)
-    else:
-        run = RunFolder(out, config, {})
+    run = RunFolder.open(out) if resume else RunFolder.plan(out, config, source, data)
+    if not is_run_data(run, source):
+        raise ValueError(
+            f"{data} is not what {out} was trained on (fingerprint {source.fingerprint[:12]}, "
+            f"was {run.about['data']['fingerprint'][:12]}); resume with the same images, or start "
+            f"another run"
+        )
 
     from cldis.training.trainer import Trainer
 
-    trainer = Trainer(run, source)  # refuses settings that do not fit, before anything is written
-    if resume:
-        if main:
-            write_json(out / "config.json", config.to_dict())
-        trainer.resume()
-    elif main:
-        run = trainer.run = RunFolder.create(out, config, source, data)
-    finished = trainer.fit()
-    if finished and main:
-        from cldis.pages.report import write_report
+    with ExitStack() as stack:
+        if resume:
+            run = dataclasses.replace(run, config=config)
+            if main:
+                stack.enter_context(run_lock(out))
+        trainer = Trainer(run, source)  # refuses settings that do not fit; nothing is written yet
+        if resume:
+            trainer.resume()
+            if main:
+                trainer.run = run = record_place(run, data)
+                run.write_settings()
+        elif main:
+            stack.enter_context(run_lock(out))
+            run.write(source)
+        finished = trainer.fit()
+        if finished and main:
+            from cldis.pages.report import write_report
 
-        say(write_report(run, source, progress=True))
+            say(write_report(run, source, progress=True))
     return finished
 
 
 def dry_run(data: str, config: Config) -> str:
     """What training would do: data, sizes, steps; nothing is written but the image cache."""
-    from cldis.methods import build
+    from cldis.methods.build import build
     from cldis.training.recipes import RECIPES
 
     source = open_data(data, config.model.resolution)
@@ -66,12 +72,11 @@ def dry_run(data: str, config: Config) -> str:
         if any(True for _ in child.parameters())
     )
     training = config.training
-    method = (
-        f"loop     arm {config.loop.arm}, feedback {config.feedback.kind}, "
-        f"distillation {config.distillation.kind}"
-        if config.baseline.method == "none"
-        else f"baseline {config.baseline.method}"
-    )
+    method = f"method   {config.method}"
+    if config.uses_feedback:
+        method += f", feedback {config.feedback.kind}"
+    if config.distils:
+        method += f", distillation {config.distillation.kind}"
     factors = ", ".join(source.factor_names) or "unlabelled"
     return "\n".join(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cldis.data.decode import load_photo
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 
 __all__ = ["ImageSource", "load_photo", "open_data"]

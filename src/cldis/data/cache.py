@@ -27,7 +27,8 @@ from PIL import Image
 
 from cldis.data.decode import VERSION, decode_image, quiet, to_photo
 from cldis.data.source import check_indices
-from cldis.io import read_json, write_json, writing
+from cldis.io import read_json, user_path, write_json, writing
+from cldis.progress import progress_bar
 
 CHECKED_IMAGES = 64  # how many images are compared with their checksum at every start
 CHUNK = 16  # images per task of the decoding threads
@@ -99,13 +100,13 @@ def default_cache_dir() -> Path:
     own, shared = os.environ.get("CLDIS_CACHE"), os.environ.get("XDG_CACHE_HOME")
     if not own and shared and os.path.isabs(shared):  # a relative one does not count (XDG)
         own = os.path.join(shared, "cldis")
-    try:
-        return Path(own or "~/.cache/cldis").expanduser()
-    except RuntimeError:
+    folder = user_path(own or "~/.cache/cldis")
+    if not own and not folder.is_absolute():
         raise ValueError(
             "there is no home folder to keep decoded images in; set CLDIS_CACHE to a folder that "
             "can be written"
-        ) from None
+        )
+    return folder
 
 
 def stamp(status: os.stat_result) -> tuple[int, ...]:
@@ -139,7 +140,7 @@ def decoded_once(
         NoImages: not one item could be decoded; nothing is kept.
         OSError: the cache cannot be written; nothing is kept.
     """
-    folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+    folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
     settings = {"decode": VERSION, "resolution": resolution}
     key_text = json.dumps([identity, settings, PIL.__version__])
     key = hashlib.sha256(key_text.encode("utf-8", "surrogateescape")).hexdigest()
@@ -242,7 +243,6 @@ def _decode_all(
     items: Iterable[Item], count: int, resolution: int, progress: bool
 ) -> Iterator[tuple[str, NDArray[np.uint8] | str]]:
     """(label, image [3, H, W] or reason) in the order of `items`, a few chunks ahead at most."""
-    from tqdm import tqdm
 
     def decode(chunk: list[Item]) -> list[tuple[str, NDArray[np.uint8] | str]]:
         return [(label, _try_decode(source, resolution)) for label, source in chunk]
@@ -250,7 +250,7 @@ def _decode_all(
     workers = os.cpu_count() or 1
     queue = iter(items)
     waiting: deque[Future[list[tuple[str, NDArray[np.uint8] | str]]]] = deque()
-    bar = tqdm(total=count, desc="decoding", unit=" images", disable=not progress)
+    bar = progress_bar(count, "decoding", "images", not progress)
     pool = ThreadPoolExecutor(workers)
     try:
         with quiet():

@@ -10,18 +10,31 @@ from pathlib import Path
 from cldis.data.cache import CachedImages, NoImages, decoded_once, stamp
 from cldis.data.formats import EXTENSIONS
 from cldis.data.source import check_resolution
+from cldis.io import user_path
 
 # images of formats that are not read (a camera's raw file would come out as its thumbnail)
 UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw"}
 UNREADABLE |= {".orf", ".rw2", ".raf", ".pef", ".jp2", ".j2k", ".tga", ".psd", ".eps", ".ico"}
 SHOWN_REASONS = 3
+# What our own commands write beside pictures: a folder with all files of a row is not image data.
+WRITTEN = (
+    {"run.json", "config.json"},  # train
+    {"model.safetensors", "config.json"},  # export
+    {"model_index.json"},  # the same for diffusers
+    {"analysis.json", "index.html"},  # analyse
+    {"scores.json", "gallery.png"},  # track
+    {"edits.json", "before_after.png"},
+    {"traversals.json", "overview.png"},
+    {"reconstructions.json", "reconstructions.png"},
+)
 
 
 class Folder(CachedImages):
     """Every image below a folder, in the order of their relative paths.
 
-    Hidden files and files that do not claim to be images are left aside; images that cannot be
-    used are listed in `skipped`. Files without an extension are tried.
+    Hidden files, files that do not claim to be images, and folders that our own commands wrote are
+    left aside; such folders, and images that cannot be used, are listed in `skipped`. Files without
+    an extension are tried.
     """
 
     def __init__(
@@ -37,7 +50,7 @@ class Folder(CachedImages):
             OSError: the cache cannot be written.
         """
         check_resolution(resolution)
-        root = Path(folder).resolve()
+        root = user_path(folder).resolve()
         if not root.is_dir():
             raise ValueError(f"{folder} is no folder; give a folder of images")
         found = _Scan(root)
@@ -79,6 +92,10 @@ class _Scan:
                     listing = sorted(entries, key=lambda entry: entry.name, reverse=True)
             except OSError as error:
                 self._skip(below or ".", f"the folder cannot be read ({error.strerror})")
+                continue
+            names = {entry.name for entry in listing}
+            if below and any(written <= names for written in WRITTEN):
+                self._skip(below, "a run, an export or results of cldis, no image data")
                 continue
             for entry in listing:
                 if entry.name.startswith("."):

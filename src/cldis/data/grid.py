@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.data.source import check_indices
+
 
 def checked_side(name: str, resolution: int, allowed: tuple[int, ...]) -> int:
     """`resolution` itself, when `name` is drawn at it.
@@ -42,7 +44,7 @@ class FactorGrid:
         Raises:
             ValueError: an index is outside 0..len-1 or no integer.
         """
-        values = np.unravel_index(self.checked(indices), self.factor_sizes)
+        values = np.unravel_index(check_indices(indices, len(self)), self.factor_sizes)
         return np.stack(values, axis=1).astype(np.int64)
 
     def index(self, factors: NDArray[Any]) -> NDArray[np.int64]:
@@ -66,28 +68,8 @@ class FactorGrid:
                 f"{self.factor_names[column]} has no value {factors[row, column]}; "
                 f"choose 0 to {sizes[column] - 1}"
             )
-        found = np.ravel_multi_index(tuple(factors.astype(np.int64).T), sizes)
-        return np.asarray(found, np.int64)
+        return np.asarray(np.ravel_multi_index(tuple(factors.T), sizes), np.int64)
 
     def label(self, index: int) -> str:
         """Name of one image, such as "rooms/000123"."""
         return f"{self.name}/{int(index):06d}"
-
-    def checked(self, indices: NDArray[Any]) -> NDArray[np.int64]:
-        """`indices` as int64 [n].
-
-        Raises:
-            ValueError: an index is outside 0..len-1 or no integer.
-        """
-        indices = np.asarray(indices)
-        if indices.size == 0:
-            indices = indices.astype(np.int64)
-        if indices.ndim != 1 or indices.dtype.kind not in "iu":
-            raise ValueError(
-                f"{self.name} needs a list of integer indices, got {indices.dtype} "
-                f"{list(indices.shape)}; give integers from 0 to {len(self) - 1}"
-            )
-        wrong = indices[(indices < 0) | (indices >= len(self))]
-        if len(wrong):
-            raise ValueError(f"{self.name} has no image {wrong[0]}; choose 0 to {len(self) - 1}")
-        return indices.astype(np.int64)

@@ -8,6 +8,7 @@ from typing import Any
 
 from cldis.data.cache import CachedImages, Item, NoImages, decoded_once
 from cldis.data.source import check_resolution
+from cldis.io import user_path
 
 SPLIT = "train"
 READ_AHEAD = 64  # rows read from the dataset at a time
@@ -71,8 +72,8 @@ def _open(dataset: Any) -> tuple[Any, str]:
         if not dataset:
             raise ValueError("hf: names no dataset; write hf:NAME, for example hf:mnist")
         try:
-            if Path(dataset).is_dir():
-                dataset, name = datasets.load_from_disk(dataset), Path(dataset).resolve().name
+            if (folder := user_path(dataset)).is_dir():
+                dataset, name = datasets.load_from_disk(folder), folder.resolve().name
             else:
                 path, _, config = dataset.partition(":")
                 dataset = datasets.load_dataset(path, config or None)

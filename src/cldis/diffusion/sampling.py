@@ -75,27 +75,27 @@ def invert(
     x = x0
     for index, t in _rungs(levels):
         asked: list[Tensor] = []
-        found: list[Tensor] = []
+        answered: list[Tensor] = []
         for _ in range(1 + refinements):
-            asked = [*asked[-1:], _accelerated(asked, found) if found else x]
+            asked = [*asked[-1:], _accelerated(asked, answered) if answered else x]
             noise = predicted_noise(predict, process, asked[-1], t)
-            found = [*found[-1:], scheduler.step(noise, index, x).prev_sample]
-        x = _accelerated(asked, found)
+            answered = [*answered[-1:], scheduler.step(noise, index, x).prev_sample]
+        x = _accelerated(asked, answered)
     return x
 
 
-def _accelerated(asked: list[Tensor], found: list[Tensor]) -> Tensor:
-    """Anderson's next point for x = g(x): `asked` are the last one or two x, `found` their g(x).
+def _accelerated(asked: list[Tensor], answered: list[Tensor]) -> Tensor:
+    """Anderson's next point for x = g(x): `asked` are the last one or two x, `answered` their g(x).
 
     Images of a batch are independent.
     """
-    if len(found) == 1:
-        return found[0]
-    residuals = [(g - x).flatten(1) for x, g in zip(asked, found, strict=True)]
+    if len(answered) == 1:
+        return answered[0]
+    residuals = [(g - x).flatten(1) for x, g in zip(asked, answered, strict=True)]
     change = residuals[1] - residuals[0]
     size = change.pow(2).sum(dim=1).clamp(min=1e-20)
     share = ((change * residuals[1]).sum(dim=1) / size).view(-1, 1, 1, 1)
-    return found[1] - share * (found[1] - found[0])
+    return answered[1] - share * (answered[1] - answered[0])
 
 
 def fast(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Tensor:

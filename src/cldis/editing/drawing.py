@@ -1,4 +1,4 @@
-"""Pictures of a trained model of any arm: where they start, and codes moved from there."""
+"""Pictures of a trained model of any method: where they start, and codes moved from there."""
 
 from __future__ import annotations
 

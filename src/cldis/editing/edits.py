@@ -108,11 +108,11 @@ def parse_directions(texts: Sequence[str]) -> list[tuple[str, float]]:
     Raises:
         ValueError: not of the form NUMBER_OR_NAME=AMOUNT.
     """
-    found = []
+    directions = []
     for text in texts:
         key, _, amount = text.rpartition("=")
         try:
-            found.append((key.strip(), float(amount)))
+            directions.append((key.strip(), float(amount)))
         except ValueError:
             key = ""
         if not key.strip():
@@ -120,4 +120,4 @@ def parse_directions(texts: Sequence[str]) -> list[tuple[str, float]]:
                 f"--direction {text!r}: expected NUMBER_OR_NAME=AMOUNT with a number of standard "
                 f"deviations, e.g. 3=+2.0 or smile=-1"
             )
-    return found
+    return directions

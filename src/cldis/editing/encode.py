@@ -9,28 +9,28 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from cldis.data.source import ImageSource
 from cldis.images import to_model
-from cldis.io import writing
+from cldis.io import user_path, writing
 from cldis.model import Model
+from cldis.progress import progress_bar
 
 ROWS = 1024
 COLUMNS = ("z_sem_mean", "z_sem_scale", "z_disen_mean", "z_disen_scale")
 
 
-def encode_collection(model: Model, source: ImageSource, path: Path, quiet: bool = False) -> int:
+def encode_collection(model: Model, source: ImageSource, path: Path, progress: bool = True) -> int:
     """One row per image: `path`, `z_sem_mean`, `z_sem_scale`, `z_disen_mean`, `z_disen_scale`.
 
-    Codes are fixed-size lists of d floats; null where the arm lacks the branch. Streams in bounded
-    memory and appears whole or not at all. Returns the number of rows.
+    Codes are fixed-size lists of d floats; null where the method lacks the branch. Streams in
+    bounded memory and appears whole or not at all. Returns the number of rows.
     """
-    schema = schema_of(model.units)
+    schema, path = schema_of(model.units), user_path(path)
     with (
         writing(path) as file,
         pq.ParquetWriter(file, schema) as writer,
-        tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar,
+        progress_bar(len(source), "encode", "images", not progress) as bar,
     ):
         for start in range(0, len(source), ROWS):
             indices = np.arange(start, min(start + ROWS, len(source)))

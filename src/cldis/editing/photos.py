@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from cldis.data import load_photo, open_data
+from cldis.data import load_photo
 from cldis.data.skipped import skipped_table
 from cldis.editing.drawing import held_out
 from cldis.images import to_model
-from cldis.io import write_text
+from cldis.io import user_path, write_text
+from cldis.text import cut, folded
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
+
+MAX_NAME = 80  # bytes; names of outputs add to it
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,13 @@ def read_photos(paths: Sequence[str], resolution: int) -> Photos:
     """
     images, names, skipped = [], [], []
     for path in paths:
-        if not Path(path).is_file():
-            what = "is a folder; give photo files" if Path(path).is_dir() else "does not exist"
+        file = user_path(path)
+        if not file.is_file():
+            what = "is a folder; give photo files" if file.is_dir() else "does not exist"
             raise ValueError(f"{path} {what}")
         try:
-            images.append(load_photo(Path(path), resolution))
-            names.append(Path(path).stem)
+            images.append(load_photo(file, resolution))
+            names.append(file.stem)
         except ValueError as error:
             skipped.append((path, str(error)))
     if not images:
@@ -53,24 +58,25 @@ def read_photos(paths: Sequence[str], resolution: int) -> Photos:
     return Photos(to_model(np.stack(images)), _unique(names), skipped)
 
 
-def heldout_photos(run: RunFolder, count: int) -> Photos:
+def heldout_photos(run: RunFolder, count: int, named: str | None = None) -> Photos:
     """Held-out images of the run's own data, evenly spread over it.
 
     Raises:
         ValueError: the data is not there any more.
     """
-    source = open_data(run.about["data"]["source"], run.config.model.resolution)
+    source = open_run_data(run, named)
     chosen = held_out(source, count)
     names = [Path(source.label(int(index))).stem for index in chosen]
     return Photos(to_model(source.batch(chosen)), _unique(names), [])
 
 
 def _unique(names: list[str]) -> list[str]:
-    safe = [re.sub(r"[^\w.-]+", "_", name)[:80] or "photo" for name in names]
-    found: list[str] = []
+    """File-safe names, no two of which a disk or a person takes for the same."""
+    safe = [cut(re.sub(r"[^\w.-]+", "_", name), MAX_NAME) or "photo" for name in names]
+    found: dict[str, str] = {}  # folded -> name
     for name in safe:
         candidate, number = name, 2
-        while candidate in found:
+        while folded(candidate) in found:
             candidate, number = f"{name}_{number}", number + 1
-        found.append(candidate)
-    return found
+        found[folded(candidate)] = candidate
+    return list(found.values())

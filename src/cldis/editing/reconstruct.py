@@ -18,9 +18,9 @@ def reconstruct_photos(
     model: Model, photos: Photos, out: Path, steps: int = STEPS
 ) -> dict[str, Any]:
     """Write `reconstructions.png` and `reconstructions.json` (SSIM, PSNR in dB, per photo)."""
-    found = model.reconstruct(photos.images, steps)
+    drawn = model.reconstruct(photos.images, steps)
     scores: dict[str, Any] = {"steps": steps, "photos": photos.names}
-    for name, images in found.items():
+    for name, images in drawn.items():
         scores[name] = {
             "ssim": [float(v) for v in ssim(images, photos.images)],
             "psnr": [float(v) for v in psnr(images, photos.images)],
@@ -28,7 +28,7 @@ def reconstruct_photos(
         for metric in ("ssim", "psnr"):
             values = scores[name][metric]
             scores[name][f"mean_{metric}"] = sum(values) / len(values)
-    cells = torch.stack([photos.images, found["inverted"], found["random"]], dim=1)
+    cells = torch.stack([photos.images, drawn["inverted"], drawn["random"]], dim=1)
     page = captioned(grid(cells), ["photo", "inverted", "random"])
     save_png(page, out / "reconstructions.png")
     write_json(out / "reconstructions.json", scores)

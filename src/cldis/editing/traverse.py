@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from cldis.editing.photos import Photos
 from cldis.images import captioned, grid, save_png
 from cldis.io import write_json
 from cldis.model import STEPS, Model
+from cldis.progress import each
 
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 
 def traverse_units(
-    model: Model, photos: Photos, out: Path, quiet: bool = False, steps: int = STEPS
+    model: Model, photos: Photos, out: Path, progress: bool = True, steps: int = STEPS
 ) -> Path:
     """Write `unit_NN.png` per unit, `overview.png` (first photo, one row per unit), and
     `traversals.json` with how much each unit changes the picture, in [0, 2] per pixel.
@@ -27,7 +27,7 @@ def traverse_units(
     x_T = model.invert(photos.images, z, steps)
     rows, changes = [], []
     captions = [f"{amount:+g}" for amount in AMOUNTS]
-    for unit in tqdm(range(model.units), desc="traverse", unit="unit", disable=quiet):
+    for unit in each(range(model.units), model.units, "traverse", "units", not progress):
         cells = model.traverse_from(z, x_T, unit, AMOUNTS, steps)
         middle = cells[:, AMOUNTS.index(0.0)]
         changes.append(float((cells - middle[:, None]).abs().mean()))

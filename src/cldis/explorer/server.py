@@ -22,13 +22,14 @@ ENDINGS = [
 ]
 
 
-def explore(run: str | Path, host: str, port: int | None) -> None:
+def explore(run: str | Path, host: str, port: int | None, data: str | None = None) -> None:
     """Serve a run until Ctrl-C.
 
     Args:
         host: the address to listen on; one that is not loopback lets other machines in, which
             need the printed address with its token too.
         port: None takes the first free one from 7860 on.
+        data: where the images of the run are; None looks where the run says.
 
     Raises:
         ValueError: no such run, a port in use, or no Gradio.
@@ -44,7 +45,7 @@ def explore(run: str | Path, host: str, port: int | None) -> None:
 
         print("opening the run and measuring what each direction changes", flush=True)
         token = secrets.token_urlsafe(16)
-        page = launch(Studio.open(run), host, port, token, folder)
+        page = launch(Studio.open(run, data), host, port, token, folder)
         try:
             for name in shown_names(host):
                 print(f"open http://{name}:{port}/?token={token} in a browser", flush=True)

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldis.data import open_data
 from cldis.editing.drawing import STEPS, draw, start
 from cldis.editing.photos import Photos, heldout_photos
 from cldis.explorer.collection import Collection
@@ -21,6 +20,8 @@ from cldis.model import Model, load
 from cldis.navigation.store import directions_or_units, save_directions
 from cldis.tracking.maps import tracked
 from cldis.tracking.pictures import ranked
+from cldis.training.lock import run_lock
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
 
 PREVIEW_STEPS = 4
@@ -61,8 +62,8 @@ class Studio:
     deviations.
     """
 
-    def __init__(self, run: RunFolder, model: Model) -> None:
-        self.run, self.model = run, model
+    def __init__(self, run: RunFolder, model: Model, data: str | None = None) -> None:
+        self.run, self.model, self.data = run, model, data
         self.steps = min(STEPS, run.config.diffusion.steps)
         self.quick_steps = min(PREVIEW_STEPS, self.steps)
         self.directions = directions_or_units(run, model.units)
@@ -74,9 +75,17 @@ class Studio:
         self.rows = self._rows()
 
     @classmethod
-    def open(cls, path: str | Path) -> Studio:
-        """Raises ValueError: no run there, no checkpoint yet, or damaged directions."""
-        return cls(RunFolder.open(path), load(path))
+    def open(cls, path: str | Path, data: str | None = None) -> Studio:
+        """A run, with its images at `data`; None looks where the run says that they are.
+
+        Raises:
+            ValueError: no run there, no checkpoint yet, damaged directions, or `data` is not what
+                the run was trained on.
+        """
+        run = RunFolder.open(path)
+        if data is not None:
+            open_run_data(run, data)
+        return cls(run, load(path), data)
 
     @property
     def resolution(self) -> int:
@@ -101,7 +110,8 @@ class Studio:
         """
         with self.lock:
             named = self.directions.named(self.rows[row].number, name)
-            save_directions(self.run, named)
+            with run_lock(self.run.path):
+                save_directions(self.run, named)
             self.directions = named
         return self.label(row)
 
@@ -188,7 +198,7 @@ class Studio:
             raise ValueError(self.data_missing)
         with self.lock:
             if self._collection is None:
-                source = open_data(self.run.about["data"]["source"], self.resolution)
+                source = open_run_data(self.run, self.data)
                 self._collection = Collection.of(self.model, self.directions, source)
             return self._collection
 
@@ -205,9 +215,9 @@ class Studio:
     def _samples(self) -> Photos:
         """Held-out photos, else pictures that the model makes up."""
         try:
-            return heldout_photos(self.run, SAMPLES)
+            return heldout_photos(self.run, SAMPLES, self.data)
         except (ValueError, OSError, ImportError) as error:
-            self.data_missing = f"The images of this run are not there any more: {error}"
+            self.data_missing = f"The images of this run cannot be shown: {error}"
         begun = start(self.model, None, self.steps)
         pictures = draw(self.model, begun.z, begun.noise, self.steps)
         return Photos(pictures, [f"made_up_{i}" for i in range(len(pictures))], [])

@@ -16,6 +16,7 @@ from torch import Tensor
 from cldis.explorer import pictures
 from cldis.explorer.studio import Begin, Studio
 from cldis.images import png_bytes
+from cldis.methods import find_method
 from cldis.pages.page import environment
 from cldis.tracking.pictures import heat
 
@@ -119,12 +120,11 @@ def copies(studio: Studio, done: Sequence[tuple[str, Tensor, Tensor]], whole: bo
 def run_page(studio: Studio, info: dict[str, Any]) -> str:
     """Health and scores of the run."""
     config, progress, health = info["config"], info["progress"], info["health"]
-    baseline = config["baseline"]["method"]
     tiles = [
         (f"{progress['images']:,}", f"images seen of {progress['of']:,}"),
         (f"{studio.resolution} px", "side of a picture"),
         (str(studio.model.units), "units"),
-        (f"arm {config['loop']['arm']}" if baseline == "none" else baseline, "method"),
+        (find_method(config["method"]).label, "method"),
     ]
     if health and health.get("gap") is not None:
         tiles.append((f"{1 + health['gap']:.2f} ×", "error with another photo's code"))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from cldis.text import one_line
+from cldis.methods import find_method
+from cldis.text import shown
 
 if TYPE_CHECKING:
     from cldis.navigation.directions import Directions
@@ -43,6 +44,7 @@ def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
         header=header(record["licence"]),
         config=record["config"],
         method=method(record["config"]),
+        draws_by_diffusion=draws_by_diffusion(record["config"]),
         licence=record["licence"],
         data=record["data"],
         training=record["training"],
@@ -78,16 +80,20 @@ def header(licence: str) -> Markdown:
 
 def method(config: Mapping[str, Any]) -> Markdown:
     """The method in words."""
-    name = config["baseline"]["method"]
-    arm = config["loop"]["arm"]  # both are of a closed list of names
-    return Markdown(f"arm `{arm}`" if name == "none" else f"baseline `{name}`")
+    found = find_method(config["method"])  # of a closed list of names
+    return Markdown(f"{found.label} (`{config['method']}`)")
+
+
+def draws_by_diffusion(config: Mapping[str, Any]) -> bool:
+    """Whether it has a diffusion decoder."""
+    return "diffusion" in find_method(config["method"]).branches
 
 
 def limits(record: Mapping[str, Any]) -> list[str]:
     """What this model cannot do, as far as its own record tells."""
     side, data = record["config"]["model"]["resolution"], record["data"]
     said = [f"It sees and draws squares of {side} x {side} pixels; larger photos are reduced."]
-    if record["config"]["loop"]["arm"] == "vae":
+    if not draws_by_diffusion(record["config"]):
         said.append("It has no diffusion decoder: it encodes, and cannot edit a photo.")
     else:
         said.append(
@@ -119,7 +125,7 @@ def plain(text: object) -> Markdown:
     No emphasis, code, link, picture, HTML, entity, table cell, heading or formula comes of it, no
     address or name becomes a link by itself, and no character is hidden.
     """
-    line = one_line(" ".join(str(text).split()))
+    line = shown(" ".join(str(text).split()))
     line = re.sub(r"([\\`*_\[\]<>|#&~!@$]|(?<=[Ww])\.|:(?=//))", r"\\\1", line)
     return Markdown(re.sub(r"^([-+=](?=[-+=\s]|$)|\d+(?=[.)](?:\s|$)))", _inert, line))
 

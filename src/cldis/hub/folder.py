@@ -4,6 +4,7 @@ model.safetensors            averaged weights, float32
 config.json                  settings, unit statistics, and what is known of data and scores
 navigation/directions.*      directions and their names, where the run has them
 README.md                    the model card, written from config.json
+model_index.json             by which `diffusers` opens the folder as a pipeline
 """
 
 from __future__ import annotations
@@ -19,10 +20,19 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cldis.config import Config
+from cldis.config_upgrade import upgrade
 from cldis.hub.card import model_card
 from cldis.hub.contents import SavedModel
 from cldis.hub.facts import checked_licence, facts_of
-from cldis.io import read_json, sync_directory, write_bytes, write_json, write_text
+from cldis.io import (
+    NAME_START,
+    read_json,
+    sync_directory,
+    user_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from cldis.navigation.store import (
     TENSORS,
     TEXT,
@@ -40,16 +50,18 @@ if TYPE_CHECKING:
     from cldis.model import Model
     from cldis.navigation.directions import Directions
 
-TYPE, FORMAT = "cldis", 1
+TYPE, FORMAT = "cldis", 2
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
-FILES = (WEIGHTS, CONFIG, CARD, *DIRECTIONS)
+INDEX = "model_index.json"
+PIPELINE = {"_class_name": "CLDisPipeline", "model": ["cldis.hub.pipeline", "CLDisComponent"]}
+FILES = (WEIGHTS, CONFIG, CARD, INDEX, *DIRECTIONS)
 FROM_GIT = (".gitattributes",)  # the Hub adds it; it may be replaced with the rest
 
 
 def is_saved_model(path: str | Path) -> bool:
     """Whether `path` holds what `save_pretrained` writes (and is no run folder)."""
-    path = Path(path)
+    path = user_path(path)
     return (path / WEIGHTS).is_file() and (path / CONFIG).is_file()
 
 
@@ -66,7 +78,7 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
             the model came from is damaged.
         OSError: full disk or no permission; what was there before is kept.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.exists():
         check_replaceable(folder)
     facts = facts_of(model)
@@ -94,6 +106,7 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
         if directions is not None:
             save_directions(made, directions, about)
         write_text(made / CARD, card)
+        write_json(made / INDEX, PIPELINE)
         _put(made, folder)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
@@ -107,7 +120,7 @@ def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
     Raises:
         ValueError: no saved model there, damaged, or from a newer version.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     record = read_record(folder)
     config = config_in(record["config"], folder / CONFIG)
     mean, std = unit_tensors(record["units"], config.model.units, folder / CONFIG)
@@ -124,7 +137,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         ValueError: as `load_model`.
     """
     if not is_saved_model(folder):
-        if (folder / "model_index.json").is_file():
+        if (folder / INDEX).is_file():
             raise ValueError(
                 f"{folder} is a diffusers pipeline; open it with "
                 f"cldis.hub.CLDisPipeline.from_pretrained"
@@ -146,7 +159,7 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"`pip install -U cldis`"
         )
     checked(SavedModel, record, folder / CONFIG, "restore it or save the model again")
-    return record
+    return {**record, "config": upgrade(record["config"])}
 
 
 def stored_directions(folder: str | Path, units: int) -> Directions:
@@ -199,7 +212,7 @@ def _put(made: Path, folder: Path) -> None:
     if not folder.exists():
         os.replace(made, folder)
     else:
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+        old = folder.with_name(f".{folder.name[:NAME_START]}.{os.getpid()}.old.tmp")
         shutil.rmtree(old, ignore_errors=True)
         os.replace(folder, old)
         try:

@@ -8,32 +8,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
+import torch
 from diffusers import DiffusionPipeline, ModelMixin
 from diffusers.utils import BaseOutput
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from cldis.data.decode import decode_image
-from cldis.hub.contents import PipelineIndex
-from cldis.hub.folder import FILES, save_model, stored_directions
+from cldis.hub.folder import FILES, INDEX, PIPELINE, save_model, stored_directions
 from cldis.hub.remote import local_folder
 from cldis.images import to_model, to_uint8
+from cldis.io import read_json
 from cldis.model import STEPS, Model
 from cldis.navigation.store import has_directions
-from cldis.training.contents import read
+from cldis.training.contents import LARGEST
 
 # diffusers opens a component of another library only where it finds ModelMixin beside its class:
 # keep the import above.
 Photo = Image.Image
 COMPONENT = "model"
+OUTPUTS = ("pil", "np", "pt")
 
 
 @dataclass
 class CLDisOutput(BaseOutput):
-    """`images`: one edited PIL picture per photo, of the model's side."""
+    """`images`: one edited picture per photo, of the model's side, as `output_type` asks."""
 
-    images: list[Image.Image]
+    images: list[Image.Image] | NDArray[np.float32] | Tensor
 
 
 class CLDisComponent(ModelMixin):
@@ -75,6 +79,9 @@ class CLDisPipeline(DiffusionPipeline):
         pipe(photo, shifts={3: 1.5}).images[0]
         pipe(photo, directions={"smile": 2}).images[0]
 
+    Once this module is imported, `DiffusionPipeline.from_pretrained` opens one too: `diffusers`
+    finds the class of a pipeline by its name, and runs no code that lies beside the weights.
+
     `save_pretrained`, `from_pretrained` and `to` are those of `diffusers`; weights stay float32.
     """
 
@@ -91,21 +98,28 @@ class CLDisPipeline(DiffusionPipeline):
     def from_pretrained(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **options: Any
     ) -> CLDisPipeline:
-        """Open a saved pipeline, here or on the Hub.
+        """Open a saved pipeline or a saved model, here or on the Hub.
 
         Raises:
             ValueError: neither a folder here nor a repository that the Hub gives, no pipeline in
                 it, or damaged.
         """
-        files = ("model_index.json", *(f"{COMPONENT}/{name}" for name in FILES))
+        files = (*FILES, *(f"{COMPONENT}/{name}" for name in FILES))
         revision, token = options.pop("revision", None), options.pop("token", None)
         folder = local_folder(os.fspath(pretrained_model_name_or_path), revision, token, files)
-        if not (folder / "model_index.json").is_file():
+        if not (folder / INDEX).is_file():
             raise ValueError(
-                f"{folder} holds no pipeline (no model_index.json); if it is a saved model, use "
-                f"CLDisPipeline.of(cldis.Model.from_pretrained(...))"
+                f"{folder} holds no pipeline (no {INDEX}); of a run or an older saved model, "
+                f"CLDisPipeline.of(cldis.load(...)) makes one"
             )
-        read(PipelineIndex, folder / "model_index.json", "save the pipeline again")
+        index = read_json(folder / INDEX, LARGEST)
+        known = isinstance(index, dict) and all(index.get(k) == v for k, v in PIPELINE.items())
+        other = {} if not known else {k: v for k, v in index.items() if k not in PIPELINE}
+        if not known or not all(k.startswith("_") and isinstance(v, str) for k, v in other.items()):
+            raise ValueError(
+                f"{folder / INDEX} is not of a CL-Dis pipeline; give a folder that save_pretrained "
+                f"of CLDisPipeline or of cldis.Model wrote"
+            )
         opened: CLDisPipeline = super().from_pretrained(str(folder), **options)
         return opened
 
@@ -115,7 +129,10 @@ class CLDisPipeline(DiffusionPipeline):
         shifts: Mapping[int, float] | None = None,
         directions: Mapping[int | str, float] | None = None,
         num_inference_steps: int = STEPS,
-    ) -> CLDisOutput:
+        generator: torch.Generator | Sequence[torch.Generator] | None = None,
+        output_type: str = "pil",
+        return_dict: bool = True,
+    ) -> CLDisOutput | tuple[Any]:
         """Edited photos.
 
         Args:
@@ -124,16 +141,25 @@ class CLDisPipeline(DiffusionPipeline):
             shifts: unit -> standard deviations.
             directions: number or name of a stored direction -> standard deviations.
             num_inference_steps: of the inversion and of the decode.
+            generator: taken as other pipelines take it, and not drawn from: x_T comes from the
+                photo, so the same call always gives the same picture.
+            output_type: "pil", "np" (float32 [n, H, W, 3] in [0, 1]) or "pt" (float32
+                [n, 3, H, W] in [0, 1]).
+            return_dict: False gives the tuple `(images,)`.
 
         Raises:
             ValueError: no picture, a unit or direction that does not exist, an amount that is not
-                finite, wrong steps, or a model without a diffusion decoder.
+                finite, wrong steps, another `output_type`, or a model without a diffusion decoder.
         """
+        if output_type not in OUTPUTS:
+            raise ValueError(
+                f"output_type {output_type!r} is unknown; give one of {', '.join(OUTPUTS)}"
+            )
         model = self.model.cldis
         change = model.shift(shifts or {}) + self._along(model, directions or {})
         edited = model.move(self._pictures(image, model.resolution), change, num_inference_steps)
-        pixels = to_uint8(edited).permute(0, 2, 3, 1).numpy()
-        return CLDisOutput(images=[Image.fromarray(picture) for picture in pixels])
+        images = _as(output_type, edited)
+        return CLDisOutput(images=images) if return_dict else (images,)
 
     def _along(self, model: Model, amounts: Mapping[int | str, float]) -> Tensor:
         if not amounts:
@@ -157,3 +183,18 @@ class CLDisPipeline(DiffusionPipeline):
                 f"file with PIL.Image.open"
             )
         return to_model(np.stack([decode_image(photo, side) for photo in photos]))
+
+
+def _as(output_type: str, images: Tensor) -> list[Image.Image] | NDArray[np.float32] | Tensor:
+    """Images [n, 3, H, W] in [-1, 1] as the caller wants them."""
+    if output_type == "pil":
+        return [
+            Image.fromarray(picture) for picture in to_uint8(images).permute(0, 2, 3, 1).numpy()
+        ]
+    scaled = ((images + 1) / 2).clamp(0, 1)
+    return scaled if output_type == "pt" else scaled.permute(0, 2, 3, 1).numpy()
+
+
+# `DiffusionPipeline.from_pretrained` looks a class up here by the name in model_index.json. The
+# other way, code beside the weights, would have to be trusted and run.
+diffusers.CLDisPipeline = CLDisPipeline

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cldis.hub.folder import FILES, save_model
-from cldis.io import NO_SPACE
+from cldis.io import NO_SPACE, user_path
 
 if TYPE_CHECKING:
     from cldis.model import Model
@@ -31,7 +31,7 @@ def local_folder(
         ValueError: neither, or the Hub does not give it.
         OSError: the disk is full.
     """
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.exists():
         if revision is not None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""VAE-latent distillation L_dt: pulls z_sem towards z_disen (DESIGN, section 2)."""
+"""VAE-latent distillation L_dt: pulls z_sem towards z_disen (docs/method.md, section 3)."""
 
 from __future__ import annotations
 

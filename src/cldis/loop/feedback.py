@@ -16,14 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cldis.config import FeedbackConfig
+from cldis.config import Config, FeedbackConfig
 from cldis.diffusion.process import NoiseProcess
 
 Denoise = Callable[..., Tensor]  # (x_t, t, z, drop) -> prediction
 
 
 @dataclass(frozen=True)
-class Observation:
+class ReverseSample:
     """What a strategy may look at: rows of one micro-batch, detached."""
 
     x0: Tensor  # [n, 3, H, W]
@@ -42,9 +42,8 @@ class Feedback(ABC):
         self.config = config
         self.capacity = 0.0
         self.signal = 0.0
-        self.leading = False  # the VAE trains alone: no reverse process to hear, C rises evenly
 
-    def observe(self, denoise: Denoise, seen: Observation) -> Tensor:
+    def observe(self, denoise: Denoise, seen: ReverseSample) -> Tensor:
         """Sums over these rows, a flat float tensor that may be added over processes."""
         return seen.x0.new_zeros(1)
 
@@ -52,14 +51,17 @@ class Feedback(ABC):
     def target(self, sums: Tensor, batch: int) -> float:
         """Where C should go, in nats, after `batch` more images."""
 
-    def update(self, sums: Tensor, images: int, batch: int) -> None:
+    def update(self, sums: Tensor | None, images: int, batch: int) -> None:
         """Move C towards the target; `images` were seen in all, `batch` of them just now.
 
-        Sums that are not finite are left out: C and the averages stay as they were.
+        Args:
+            sums: of `observe`, over all rows of the batch. None: the VAE trained alone, no reverse
+                process ran, and the target is `capacity_max`. Sums that are not finite are left
+                out: C and the averages stay as they were.
         """
-        if not bool(torch.isfinite(sums).all()):
+        if sums is not None and not bool(torch.isfinite(sums).all()):
             return
-        self.signal = self.config.capacity_max if self.leading else self.target(sums, batch)
+        self.signal = self.config.capacity_max if sums is None else self.target(sums, batch)
         if images <= self.config.warmup:
             return
         step = self.config.rate * batch / 1000
@@ -128,7 +130,7 @@ class ReverseKL(Feedback):
         size = x0[0].numel()
         return 0.5 * (size * (variance - 1 - variance.log()) + square)
 
-    def observe(self, denoise: Denoise, seen: Observation) -> Tensor:
+    def observe(self, denoise: Denoise, seen: ReverseSample) -> Tensor:
         kl = self.reverse_kl(seen.x0_hat, seen.x_t, seen.t)
         last = torch.full_like(seen.t, len(self.process.alpha_bar) - 1)
         first = torch.zeros_like(seen.t)
@@ -178,7 +180,7 @@ class Information(Feedback):
         self.totals = [0.0] * config.bins
         self.counts = [0.0] * config.bins
 
-    def observe(self, denoise: Denoise, seen: Observation) -> Tensor:
+    def observe(self, denoise: Denoise, seen: ReverseSample) -> Tensor:
         return self.differences(
             denoise,
             seen.x0[: self.rows],
@@ -242,10 +244,18 @@ class Information(Feedback):
         self.counts = [float(value) for value in state["counts"]]
 
 
-def build_feedback(config: FeedbackConfig, arm: str, process: NoiseProcess) -> Feedback:
-    """The strategy of an arm: only `closed` listens to the reverse process."""
-    if arm != "closed" or config.kind == "linear":
-        return Linear(config)
-    return (
-        ReverseKL(config, process) if config.kind == "reverse_kl" else Information(config, process)
-    )
+KINDS: dict[str, Callable[[FeedbackConfig, NoiseProcess], Feedback]] = {
+    "reverse_kl": ReverseKL,
+    "information": Information,
+}
+
+
+def build_feedback(config: Config, process: NoiseProcess) -> Feedback:
+    """The strategy of a method: without feedback C rises linearly.
+
+    Raises:
+        ValueError: `feedback.log_snr_max` is outside the range of the noise process.
+    """
+    if not config.uses_feedback:
+        return Linear(config.feedback)
+    return KINDS[config.feedback.kind](config.feedback, process)

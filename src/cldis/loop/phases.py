@@ -1,4 +1,4 @@
-"""The stages of a run: the co-pilot leads, then pulls, then rests."""
+"""The phases of a run: the VAE trains alone, then teaches z_sem, then is frozen."""
 
 from __future__ import annotations
 
@@ -8,40 +8,39 @@ from cldis.config import Config, DistillationConfig
 
 
 @dataclass(frozen=True)
-class Stage:
-    """Who learns in a step, and how hard the co-pilot pulls."""
+class TrainingPhase:
+    """Which branch learns in a step, and the weight of the distillation."""
 
     vae: bool
     diffusion: bool
-    weight: float = 0.0  # lambda_dt
+    lambda_dt: float = 0.0
 
 
-def stage_at(config: Config, images: int) -> Stage:
-    """The stage of the step that comes after `images` images.
+def phase_at(config: Config, images: int) -> TrainingPhase:
+    """The phase of the step that comes after `images` images.
 
-    For the first `loop.lead` images the VAE learns alone. After `distillation.release` images
-    nothing leads from it to z_sem any more, nor C: it rests, as it is. A branch that the arm
+    For the first `loop.vae_alone` images the VAE learns alone. From `distillation.end` on it is
+    frozen, and C with it: nothing that they do reaches z_sem any more. A branch that the method
     lacks never learns.
     """
-    arm, release = config.loop.arm, config.distillation.release
-    leads = images < config.loop.lead
-    rests = config.distils and 0 < release <= images
-    return Stage(
-        vae=arm != "diffae" and not rests,
-        diffusion=arm != "vae" and not leads,
-        weight=distillation_weight(config.distillation, config.loop.lead, images),
+    end = config.distillation.end
+    frozen = config.distils and 0 < end <= images
+    return TrainingPhase(
+        vae="vae" in config.branches and not frozen,
+        diffusion="diffusion" in config.branches and images >= config.loop.vae_alone,
+        lambda_dt=distillation_weight(config.distillation, config.loop.vae_alone, images),
     )
 
 
-def distillation_weight(config: DistillationConfig, lead: int, images: int) -> float:
-    """lambda_dt after `images` images, of which `lead` trained the VAE alone.
+def distillation_weight(config: DistillationConfig, vae_alone: int, images: int) -> float:
+    """lambda_dt after `images` images, of which `vae_alone` trained the VAE alone.
 
-    0 in warm-up, then the weight, from there a linear release to 0.
+    0 in warm-up, then the weight, from there falling linearly to 0 at `end`.
     """
-    start = max(config.warmup, lead)
+    start = max(config.warmup, vae_alone)
     if images < start:
         return 0.0
-    if config.release:
-        span = max(1, config.release - start)
-        return config.weight * max(0.0, (config.release - images) / span)
+    if config.end:
+        span = max(1, config.end - start)
+        return config.weight * max(0.0, (config.end - images) / span)
     return config.weight

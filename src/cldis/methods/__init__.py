@@ -1,61 +1,124 @@
-"""Other methods behind the interface of the closed loop, trained by the same engine."""
+"""The methods by name: the one table that settings, commands, bench, reports and cards read.
+
+A new method is a file in this folder and a line here. The table imports nothing, so that `--help`
+and a check of settings stay light; `cldis.methods.build` loads the class when a model is built.
+"""
 
 from __future__ import annotations
 
-import torch
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from cldis.config import Config
-from cldis.loop.closed_loop import ClosedLoop
-from cldis.methods.anneal_vae import AnnealVAE
-from cldis.methods.beta_tcvae import BetaTCVAE
-from cldis.methods.beta_vae import BetaVAE
-from cldis.methods.diffae import DiffAE
-from cldis.methods.dip_vae import DIPVAE
-from cldis.methods.disdiff import DisDiff
-from cldis.methods.encdiff import EncDiff
-from cldis.methods.factor_vae import FactorVAE
 
-# The names that `baseline.method` takes. Each is called with the whole configuration.
-METHODS: dict[str, type[ClosedLoop]] = {
-    "none": ClosedLoop,
-    "beta_vae": BetaVAE,
-    "anneal_vae": AnnealVAE,
-    "factor_vae": FactorVAE,
-    "beta_tcvae": BetaTCVAE,
-    "dip_vae": DIPVAE,
-    "diffae": DiffAE,
-    "encdiff": EncDiff,
-    "disdiff": DisDiff,
+@dataclass(frozen=True)
+class Method:
+    """What is known of a method without loading it."""
+
+    origin: str  # module:Class of a `cldis.loop.two_branch.TwoBranch`, called with a Config
+    label: str  # its name in print
+    summary: str  # what it is, to follow "a run of"
+    branches: tuple[str, ...]  # which it has, of `diffusion` and `vae`
+    settings: Mapping[str, Any] = field(default_factory=dict)  # what it is made of, dotted keys
+    weight: float | None = None  # usual weight of its main regulariser; None: it has none
+    capacity: bool = False  # the capacity C is part of its loss
+    feedback: bool = False  # C follows the reverse process
+
+
+BOTH, DIFFUSION, VAE = ("diffusion", "vae"), ("diffusion",), ("vae",)
+# One branch has nothing to wait for.
+ALONE: dict[str, Any] = {"loop.vae_alone": 0}
+# The code is a point, and conditions every block (AdaGN) or becomes a token per unit.
+POINT: dict[str, Any] = {**ALONE, "model.gaussian": False}
+MODULATES: dict[str, Any] = {**POINT, "model.conditioning": "adagn"}
+TOKENS: dict[str, Any] = {**POINT, "model.conditioning": "cross_attention"}
+
+METHODS: dict[str, Method] = {
+    "closed": Method(
+        "cldis.loop.closed_loop:ClosedLoop",
+        "CL-Dis",
+        "the closed loop: a diffusion autoencoder and a β-VAE that teach each other",
+        BOTH,
+        capacity=True,
+        feedback=True,
+    ),
+    "open": Method(
+        "cldis.loop.closed_loop:ClosedLoop",
+        "CL-Dis, open loop",
+        "the open loop: a β-VAE teaches a diffusion autoencoder and hears nothing back",
+        BOTH,
+        capacity=True,
+    ),
+    "diffusion": Method(
+        "cldis.methods.diffusion:DiffusionBranch",
+        "diffusion branch",
+        "the diffusion autoencoder of the loop alone",
+        DIFFUSION,
+        ALONE,
+    ),
+    "vae": Method(
+        "cldis.methods.vae:CapacityVAE",
+        "β-VAE with a capacity",
+        "the β-VAE of the loop alone",
+        VAE,
+        ALONE,
+        capacity=True,
+    ),
+    "diffae": Method(
+        "cldis.methods.diffae:DiffAE",
+        "Diff-AE",
+        "Diff-AE, a diffusion autoencoder with AdaGN",
+        DIFFUSION,
+        MODULATES,
+    ),
+    "encdiff": Method(
+        "cldis.methods.encdiff:EncDiff",
+        "EncDiff",
+        "EncDiff, a diffusion autoencoder with a token per unit",
+        DIFFUSION,
+        TOKENS,
+    ),
+    "disdiff": Method(
+        "cldis.methods.disdiff:DisDiff",
+        "DisDiff",
+        "DisDiff, a diffusion autoencoder whose decoded changes are read back",
+        DIFFUSION,
+        TOKENS,
+        weight=0.05,
+    ),
+    "beta_vae": Method(
+        "cldis.methods.beta_vae:BetaVAE", "β-VAE", "the β-VAE", VAE, ALONE, weight=4.0
+    ),
+    "anneal_vae": Method(
+        "cldis.methods.anneal_vae:AnnealVAE",
+        "AnnealVAE",
+        "AnnealVAE, a β-VAE whose capacity rises at a fixed rate",
+        VAE,
+        ALONE,
+        weight=100.0,
+        capacity=True,
+    ),
+    "factor_vae": Method(
+        "cldis.methods.factor_vae:FactorVAE", "FactorVAE", "FactorVAE", VAE, ALONE, weight=35.0
+    ),
+    "beta_tcvae": Method(
+        "cldis.methods.beta_tcvae:BetaTCVAE", "β-TCVAE", "β-TCVAE", VAE, ALONE, weight=6.0
+    ),
+    "dip_vae": Method(
+        "cldis.methods.dip_vae:DIPVAE", "DIP-VAE-II", "DIP-VAE-II", VAE, ALONE, weight=10.0
+    ),
 }
 
-MOST = 250_000_000  # parameters: 1 GB of float32, and more than twice recipe diffae64
 
-
-def build(config: Config) -> ClosedLoop:
-    """The method of `baseline.method`, freshly initialised; the closed loop for `none`.
+def find_method(name: str) -> Method:
+    """A method by its name.
 
     Raises:
-        ValueError: see `outline`; nothing is allocated.
+        ValueError: unknown name; the nearest is suggested.
     """
-    outline(config)
-    return METHODS[config.baseline.method](config)
-
-
-def outline(config: Config) -> ClosedLoop:
-    """What `build` gives, on torch's `meta` device: shapes without numbers, at no cost.
-
-    No random number is drawn.
-
-    Raises:
-        ValueError: the sizes make more than `MOST` parameters.
-    """
-    with torch.device("meta"):
-        made = METHODS[config.baseline.method](config)
-    count = sum(parameter.numel() for parameter in made.parameters())
-    if count > MOST:
-        raise ValueError(
-            f"these sizes make {count / 1e6:,.0f} million parameters, more than the "
-            f"{MOST / 1e6:,.0f} million allowed; lower model.width, model.multipliers, "
-            f"model.embed or model.units"
-        )
-    return made
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise ValueError(f"unknown method {name!r}; {hint}methods: {', '.join(METHODS)}")
+    return METHODS[name]

@@ -7,24 +7,26 @@ import math
 import torch
 from torch import Tensor
 
-from cldis.methods.vae_family import Coded, VAEBaseline
+from cldis.loop.step import StepNoise
+from cldis.loop.two_branch import Coded
+from cldis.methods.vae import Penalty, VAEAlone
 from cldis.networks.gaussian import Gaussian
 
 
-class BetaTCVAE(VAEBaseline):
+class BetaTCVAE(VAEAlone):
     """-E log p_theta(x|z) + I(z; x) + beta * TC(z) + sum_j KL(q(z_j) || p(z_j))    (eq. 4).
 
-    `baseline.weight` is beta, 6 as in the paper. q(z) is estimated from the batch
+    `method_weight` is beta, 6 as in the paper. q(z) is estimated from the batch
     (`decomposition`). That differs from the paper's minibatch-weighted sampling only by constants
     that depend on the number of training images: the gradients are the same.
     """
 
-    usual_weight = 6.0
-
-    def penalty(self, coded: Coded, terms: dict[str, Tensor]) -> Tensor:
+    def penalty(self, coded: Coded, noise: StepNoise, capacity: float) -> Penalty:
         information, correlation, dimensions = decomposition(coded.q, coded.z)
-        terms["total_correlation"] = correlation.detach()
-        return information + self.weight * correlation + dimensions
+        return Penalty(
+            information + self.config.penalty_weight * correlation + dimensions,
+            {"total_correlation": correlation.detach()},
+        )
 
 
 def decomposition(q: Gaussian, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:

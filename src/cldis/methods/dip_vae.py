@@ -5,24 +5,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cldis.methods.vae_family import Coded, VAEBaseline
+from cldis.loop.step import StepNoise
+from cldis.loop.two_branch import Coded
+from cldis.methods.vae import Penalty, VAEAlone
 from cldis.networks.gaussian import Gaussian
 
 
-class DIPVAE(VAEBaseline):
+class DIPVAE(VAEAlone):
     """-E log p_theta(x|z) + KL(q_phi(z|x) || N(0, I))
     + lambda_od * sum_{i != j} Cov_ij^2 + lambda_d * sum_i (Cov_ii - 1)^2    (eq. 7).
 
     Cov is that of z over images and posterior noise, the paper's second variant, with
-    lambda_d = lambda_od. `baseline.weight` is lambda_od, 10. The covariance is that of the batch.
+    lambda_d = lambda_od. `method_weight` is lambda_od, 10. The covariance is that of the batch.
     """
 
-    usual_weight = 10.0
-
-    def penalty(self, coded: Coded, terms: dict[str, Tensor]) -> Tensor:
+    def penalty(self, coded: Coded, noise: StepNoise, capacity: float) -> Penalty:
         off_diagonal, diagonal = covariance_penalty(covariance(coded.q))
-        terms["covariance"] = (off_diagonal + diagonal).detach()
-        return coded.kl + self.weight * (off_diagonal + diagonal)
+        distance = off_diagonal + diagonal
+        return Penalty(
+            coded.kl + self.config.penalty_weight * distance, {"covariance": distance.detach()}
+        )
 
 
 def covariance(q: Gaussian) -> Tensor:

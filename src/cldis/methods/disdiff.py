@@ -7,21 +7,19 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call
 
-from cldis.config import Config
-from cldis.loop.closed_loop import ClosedLoop, Draws, StepOutput
 from cldis.loop.feedback import Feedback
-from cldis.loop.phases import Stage
+from cldis.loop.phases import TrainingPhase
+from cldis.loop.step import StepNoise, StepOutput
+from cldis.loop.two_branch import TwoBranch
 
-USUAL_WEIGHT = 0.05
 
-
-class DisDiff(ClosedLoop):
+class DisDiff(TwoBranch):
     """L_diff + lambda * |x0_hat - x0_hat'|^2 * (L_invariant + L_variant)    (section 4.3).
 
     x0_hat is decoded from x_t with the code z of the image, x0_hat' from the same x_t with unit c
     of z replaced by that of the next image of the batch (z'). Both are read by E_sem with fixed
     weights, and `swap_losses` asks that unit c, and no other, tells them apart.
-    `baseline.weight` is lambda, .05 as in the published training commands. Costs a second pass of
+    `method_weight` is lambda, .05 as in the published training commands. Costs a second pass of
     the denoiser and two of the encoder.
 
     Differs from the paper: the paper splits the gradient field of a pretrained denoiser, compares
@@ -31,32 +29,26 @@ class DisDiff(ClosedLoop):
     has anyway. Rows that hide z_sem are left out of the pair.
     """
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        chosen = config.baseline.weight
-        self.weight = USUAL_WEIGHT if chosen is None else chosen
+    def forward(
+        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+    ) -> StepOutput:
+        assert self.denoiser is not None
+        branch = self.denoised(x, noise)
+        l_diff, z, x_t = branch.loss, branch.q.mean, branch.seen.x_t
 
-    def forward(self, x: Tensor, draws: Draws, stage: Stage, feedback: Feedback) -> StepOutput:
-        """One micro-batch: x [n, 3, H, W] in [-1, 1]; nothing is distilled."""
-        assert self.semantic is not None and self.denoiser is not None
-        z = self.semantic(x).mean
-        x_t = self.process.add_noise(x, draws.t, draws.noise)
-        prediction = self.denoiser(x_t, draws.t, z, draws.drop).float()
-        l_diff = F.mse_loss(prediction, self.process.target(x, draws.t, draws.noise))
-
-        unit = draws.z_noise.argmax(dim=1)  # [n], uniform
+        unit = noise.z_noise.argmax(dim=1)  # [n], uniform
         swapped = torch.where(F.one_hot(unit, z.shape[1]).bool(), z.roll(1, dims=0), z)
-        other = self.denoiser(x_t, draws.t, swapped).float()
+        other = self.denoiser(x_t, noise.t, swapped).float()
         # Clamped: at high noise an estimate from a predicted noise may be hundreds.
-        x0 = self.process.to_x0(prediction.detach(), x_t, draws.t).clamp(-1, 1)
-        x0_swapped = self.process.to_x0(other, x_t, draws.t).clamp(-1, 1)
-        change = (x0 - x0_swapped.detach()).pow(2).flatten(1).mean(dim=1) * ~draws.drop  # [n]
+        x0 = branch.seen.x0_hat.clamp(-1, 1)
+        x0_swapped = self.process.to_x0(other, x_t, noise.t).clamp(-1, 1)
+        change = (x0 - x0_swapped.detach()).pow(2).flatten(1).mean(dim=1) * ~noise.drop  # [n]
         invariant, variant = swap_losses(
             self.read(x0).detach(), self.read(x0_swapped), swapped.detach(), unit
         )
         l_dis = (change * (invariant + variant)).mean()
         return StepOutput(
-            l_diff + self.weight * l_dis,
+            l_diff + self.config.penalty_weight * l_dis,
             {
                 "diffusion": l_diff.detach(),
                 "invariant": invariant.mean().detach(),

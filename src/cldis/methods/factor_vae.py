@@ -7,16 +7,18 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from cldis.config import Config
-from cldis.methods.vae_family import Coded, VAEBaseline
+from cldis.loop.step import StepNoise
+from cldis.loop.two_branch import Coded
+from cldis.methods.vae import Penalty, VAEAlone
 
 LAYERS, WIDTH, SLOPE = 6, 256, 0.2
 
 
-class FactorVAE(VAEBaseline):
+class FactorVAE(VAEAlone):
     """-E log p_theta(x|z) + KL(q_phi(z|x) || N(0, I)) + gamma * E[log D(z) / (1 - D(z))]  (eq. 2-3)
 
     for the VAE, and for the discriminator -E[log D(z)] - E[log(1 - D(z'))] over 2, where z' is z
-    with every unit shuffled over the batch. `baseline.weight` is gamma, 35 as in the paper's 2D
+    with every unit shuffled over the batch. `method_weight` is gamma, 35 as in the paper's 2D
     experiments.
 
     Both are minimised in one backward pass by one optimiser: the VAE sees a discriminator with
@@ -25,8 +27,6 @@ class FactorVAE(VAEBaseline):
     of the recipe.
     """
 
-    usual_weight = 35.0
-
     def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.discriminator = discriminator(config.model.units)
@@ -34,16 +34,17 @@ class FactorVAE(VAEBaseline):
     def branches(self) -> dict[str, list[nn.Parameter]]:
         return {**super().branches(), "discriminator": list(self.discriminator.parameters())}
 
-    def penalty(self, coded: Coded, terms: dict[str, Tensor]) -> Tensor:
+    def penalty(self, coded: Coded, noise: StepNoise, capacity: float) -> Penalty:
         fixed = {name: value.detach() for name, value in self.discriminator.named_parameters()}
         correlation = functional_call(self.discriminator, fixed, (coded.z,)).float().mean()
         z = coded.z.detach()
         true = self.discriminator(z).float()
-        false = self.discriminator(shuffled(z, coded.draws.z_noise)).float()
+        false = self.discriminator(shuffled(z, noise.z_noise)).float()
         own = 0.5 * (F.softplus(-true).mean() + F.softplus(false).mean())
-        terms["total_correlation"] = correlation.detach()
-        terms["discriminator"] = own.detach()
-        return coded.kl + self.weight * correlation + own
+        return Penalty(
+            coded.kl + self.config.penalty_weight * correlation + own,
+            {"total_correlation": correlation.detach(), "discriminator": own.detach()},
+        )
 
 
 def discriminator(units: int) -> nn.Sequential:

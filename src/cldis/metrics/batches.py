@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.labelled import Floats, Integers, Labelled, finite_codes, project, unit_axes
+from cldis.arrays import Floats, Integers
+from cldis.metrics.labelled import Labelled, finite_codes, project, unit_axes
 
 Sample = Callable[[NDArray[np.int64]], NDArray[np.floating]]  # factors [n, k] -> codes [n, d]
 
@@ -139,8 +140,8 @@ class PoolBatches(Batches):
         count = self.count[j]
         value = self.data.factors[rows, j]
         start = np.cumsum(count) - count
-        found: Integers = self.order[j][start[value] + self.rng.integers(0, count[value])]
-        return found
+        partners: Integers = self.order[j][start[value] + self.rng.integers(0, count[value])]
+        return partners
 
 
 def chunks(groups: int, size: int) -> Iterator[int]:

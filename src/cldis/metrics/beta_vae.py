@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.metrics.batches import Batches, GridBatches, PoolBatches, Sample, chunks
-from cldis.metrics.labelled import Floats, Integers, labelled
+from cldis.metrics.labelled import labelled
 from cldis.metrics.logistic import fit, spread
 
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.boosting import boost
-from cldis.metrics.labelled import Floats, Labelled, labelled
+from cldis.arrays import Floats
+from cldis.metrics.boosted_trees import fit_boosted_trees
+from cldis.metrics.labelled import Labelled, labelled
 
 Estimator = Literal["gbt", "gbt_30", "sklearn_gbt", "extra_trees"]
 ESTIMATORS: dict[str, str] = {
@@ -39,8 +40,8 @@ def dci(
 
     The field's protocol is that of disentanglement_lib (Locatello et al. 2019): scikit-learn's
     gradient boosting, 10,000 rows to train and 5,000 to test. `gbt` is the same recipe on binned
-    units (`cldis.metrics.boosting`); it reads close to the original, and up to about .05 lower in
-    disentanglement where factors can hardly be predicted (results/metric_parity.md). Importances
+    units (`cldis.metrics.boosted_trees`). It reads close to the original, and up to about .05 lower
+    in disentanglement where factors can hardly be predicted (results/metric_parity.md). Importances
     spread over more units with every round, and over fewer with every row, so both belong to the
     protocol: 30 rounds on 3,000 rows read much as 100 on 10,000 do, which is what `gbt_30` is for.
     `extra_trees` is another estimator whose scores compare only with its own.
@@ -101,7 +102,7 @@ def importances(
             )
         unseen = check_on.factors[:, j]
         if estimator in ROUNDS:
-            model = boost(fit_on.codes, labels, len(values), ROUNDS[estimator])
+            model = fit_boosted_trees(fit_on.codes, labels, len(values), ROUNDS[estimator])
             column, fitted = model.importance, model.train_accuracy
             guess = model.predict(check_on.codes)
         else:

@@ -96,10 +96,10 @@ def effects(changes: Changes, factors: NDArray[np.integer]) -> Effects:
     )
 
 
-def owned(found: Effects, count: int) -> NDArray[np.bool_]:
+def owned(effect: Effects, count: int) -> NDArray[np.bool_]:
     """Whether each direction is its factor's own, of `count`: it moves it often, the rest less."""
-    others = found.leakage * (count - 1)  # changes of all others together, per edit
-    return (found.intended >= OWN_RATE) & (found.intended > others)
+    others = effect.leakage * (count - 1)  # changes of all others together, per edit
+    return (effect.intended >= OWN_RATE) & (effect.intended > others)
 
 
 def intended_factors(changes: Changes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -151,11 +151,11 @@ def resampled_scores(changes: Changes, draws: int = 200, seed: int = 0) -> list[
     """`editing_scores` of images drawn anew with replacement, each half of its own: a bootstrap."""
     generator = np.random.default_rng(seed)
     halves = np.arange(changes.shape[1])[0::2], np.arange(changes.shape[1])[1::2]
-    found = []
+    scores = []
     for _ in range(draws):
         even, odd = (changes[:, generator.choice(half, len(half))] for half in halves)
-        found.append(mean_scores([_one_way(even, odd), _one_way(odd, even)]))
-    return found
+        scores.append(mean_scores([_one_way(even, odd), _one_way(odd, even)]))
+    return scores
 
 
 def mean_scores(scores: list[dict[str, Any]]) -> dict[str, Any]:
@@ -179,16 +179,16 @@ def _one_way(choose: Changes, measure: Changes) -> dict[str, Any]:
     factors, active = intended_factors(choose)
     moved = effects(measure[active], factors[active])
     best = effects(measure[best_directions(choose)], np.arange(count))
-    found: dict[str, Any] = {"active": moved.size}
+    scores: dict[str, Any] = {"active": moved.size}
     for key in ("intended", "leakage", "kept"):
-        found[key] = float(getattr(moved, key).mean()) if moved.size else None
+        scores[key] = float(getattr(moved, key).mean()) if moved.size else None
     total = moved.intended.sum() + moved.leakage.sum() * (count - 1)
-    found["selectivity"] = float(moved.intended.sum() / total) if total else None
-    found["margin"] = float((best.intended - best.leakage).mean())
+    scores["selectivity"] = float(moved.intended.sum() / total) if total else None
+    scores["margin"] = float((best.intended - best.leakage).mean())
     own = owned(best, count)
-    found["own"] = int(own.sum())
-    found["factors"] = [
+    scores["own"] = int(own.sum())
+    scores["factors"] = [
         {"intended": float(a), "leakage": float(b), "own": bool(c)}
         for a, b, c in zip(best.intended, best.leakage, own, strict=True)
     ]
-    return found
+    return scores

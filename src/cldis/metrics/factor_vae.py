@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.metrics.batches import Batches, GridBatches, PoolBatches, Sample, chunks
-from cldis.metrics.labelled import Floats, Integers, labelled
+from cldis.metrics.labelled import labelled
 
 MIN_STD = 0.05
 
@@ -114,10 +115,10 @@ def _votes(
     variances: Floats,
 ) -> Integers:
     """How often each active unit varied least while each factor was held, [k, units]."""
-    found = np.zeros((source.k, len(active)), np.int64)
+    counts = np.zeros((source.k, len(active)), np.int64)
     for groups in chunks(votes, batch):
         factor = rng.integers(0, source.k, groups)
         codes = source.held(factor, batch)[..., active]
         least = np.argmin(codes.var(axis=1, ddof=1) / variances, axis=1)
-        np.add.at(found, (factor, least), 1)
-    return found
+        np.add.at(counts, (factor, least), 1)
+    return counts

@@ -66,8 +66,8 @@ def psnr(a: Tensor, b: Tensor) -> NDArray[np.float64]:
     a, b = _unit_range(a, b)
     if not len(a):
         return np.zeros(0)
-    found = peak_signal_noise_ratio(a, b, data_range=1.0, dim=(1, 2, 3), reduction="none")
-    return found.double().numpy().reshape(len(a))
+    decibels = peak_signal_noise_ratio(a, b, data_range=1.0, dim=(1, 2, 3), reduction="none")
+    return decibels.double().numpy().reshape(len(a))
 
 
 def _unit_range(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.metrics.information import NEIGHBOURS, entropies, nearest_information
-from cldis.metrics.labelled import Floats, Labelled, labelled
+from cldis.metrics.labelled import Labelled, labelled
 from cldis.metrics.logistic import fit, standardised
 
 ACTIVE_RANGE = 1 / 20  # of the widest unit's range

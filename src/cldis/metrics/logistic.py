@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.labelled import Floats, Integers
+from cldis.arrays import Floats, Integers
 
 
 def fit(x: Floats, y: Integers, cost: float = 1.0, balanced: bool = False, steps: int = 100) -> Any:
@@ -35,9 +35,9 @@ def standardised(codes: Floats, like: Floats) -> Floats:
 
 def spread(codes: Floats) -> Floats:
     """Standard deviation of each unit of codes [n, d], to divide by: infinite where constant."""
-    found: Floats = codes.std(axis=0)
-    found[found <= 1e-12 * np.abs(codes).max(axis=0)] = np.inf
-    return found
+    deviation: Floats = codes.std(axis=0)
+    deviation[deviation <= 1e-12 * np.abs(codes).max(axis=0)] = np.inf
+    return deviation
 
 
 def auroc(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
@@ -51,5 +51,5 @@ def auroc(scores: Floats, positive: NDArray[np.bool_]) -> Floats:
     misses = len(positive) - hits
     assert hits.min() > 0 and misses.min() > 0
     ranks = rankdata(scores, axis=0)
-    found: Floats = (ranks.T @ positive - hits * (hits + 1) / 2) / (hits * misses)
-    return found
+    area: Floats = (ranks.T @ positive - hits * (hits + 1) / 2) / (hits * misses)
+    return area

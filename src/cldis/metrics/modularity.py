@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.metrics.information import BINS, binned_information
-from cldis.metrics.labelled import Floats, Integers, Labelled, labelled
+from cldis.metrics.labelled import Labelled, labelled
 from cldis.metrics.logistic import auroc, fit, standardised
 
 

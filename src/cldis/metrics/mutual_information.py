@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.metrics.information import BINS
-from cldis.metrics.labelled import Floats, Integers, finite_codes, reduce_units
+from cldis.metrics.labelled import finite_codes, reduce_units
 
 
 def pairwise_mutual_information(
@@ -75,11 +76,11 @@ def cells(data: Floats, bins: int) -> Integers:
             f"usually {BINS}"
         )
     edges = np.quantile(data, np.linspace(0, 1, bins + 1)[1:-1], axis=0)
-    found = [
+    columns = [
         np.searchsorted(edge, unit, side="right")
         for edge, unit in zip(edges.T, data.T, strict=True)
     ]
-    return np.stack(found, axis=1).astype(np.int64)
+    return np.stack(columns, axis=1).astype(np.int64)
 
 
 def information_of(binned: Integers, bins: int) -> Floats:
@@ -88,13 +89,15 @@ def information_of(binned: Integers, bins: int) -> Floats:
     Both by counting, with Miller's correction: an entropy is raised by (cells in use - 1) / 2n.
     """
     single = [_entropy(column, bins) for column in binned.T]
-    found = np.diag(single)
+    information = np.diag(single)
     for i in range(binned.shape[1]):
         for j in range(i):
             joint = _entropy(binned[:, i] * bins + binned[:, j], bins * bins)
             most = min(single[i], single[j])
-            found[i, j] = found[j, i] = min(most, max(0.0, single[i] + single[j] - joint))
-    return found
+            information[i, j] = information[j, i] = min(
+                most, max(0.0, single[i] + single[j] - joint)
+            )
+    return information
 
 
 def _entropy(numbers: Integers, values: int) -> float:

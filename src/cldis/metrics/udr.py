@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.labelled import Floats
+from cldis.arrays import Floats
 from cldis.metrics.mutual_information import varying_units
 
 Similarity = Literal["spearman", "lasso"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.labelled import Floats, Integers
+from cldis.arrays import Floats, Integers
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,11 +93,11 @@ def _checked(first: Any, second: Any, moved: Any) -> tuple[Floats, Integers, int
         raise ValueError(
             f"{len(numbers)} directions as {numbers.dtype}; give an integer for every pair"
         )
-    found = np.unique(numbers)
-    count = len(found)
-    if count < 2 or found[0] != 0 or found[-1] != count - 1:
+    present = np.unique(numbers)
+    count = len(present)
+    if count < 2 or present[0] != 0 or present[-1] != count - 1:
         raise ValueError(
-            f"directions are {found.tolist()[:10]}; expected at least 2, numbered 0..K-1 without "
+            f"directions are {present.tolist()[:10]}; expected at least 2, numbered 0..K-1 without "
             f"gaps"
         )
     difference = second.astype(np.float64) - first.astype(np.float64)

@@ -37,8 +37,8 @@ def few_step_decoder(model: Model, steps: int) -> Decode:
         def predict(x_t: Tensor, t: Tensor) -> Tensor:
             if not (torch.is_grad_enabled() and z.requires_grad):
                 return denoiser(x_t, t, z)
-            found: Tensor = checkpoint(denoiser, x_t, t, z, use_reentrant=False)
-            return found
+            prediction: Tensor = checkpoint(denoiser, x_t, t, z, use_reentrant=False)
+            return prediction
 
         return sampling.ddim(predict, process, x_T, steps).clamp(-1, 1)
 
@@ -49,8 +49,8 @@ def codes_of(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> T
     """The code that decodes, of images `indices`, [n, d]: means of z_sem, else of z_disen."""
     parts = []
     for start in range(0, len(indices), CHUNK):
-        found = model.encode(to_model(source.batch(indices[start : start + CHUNK])))
-        q = found.sem if found.sem is not None else found.disen
+        encoded = model.encode(to_model(source.batch(indices[start : start + CHUNK])))
+        q = encoded.sem if encoded.sem is not None else encoded.disen
         assert q is not None
         parts.append(q.mean)
     return torch.cat(parts)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from cldis.text import folded
 
 MAX_NAME = 60
 TOLERANCE = 1e-3
@@ -50,13 +53,13 @@ class Directions:
         for number, name in self.names.items():
             self._existing(number)
             check_name(name)
-            if name.casefold() in seen:
-                other = seen[name.casefold()]
+            if folded(name) in seen:
+                other = seen[folded(name)]
                 raise ValueError(
                     f"direction {other} is named {self.names[other]!r} already; give direction "
                     f"{number} another name, or rename {other} first"
                 )
-            seen[name.casefold()] = number
+            seen[folded(name)] = number
 
     @property
     def units(self) -> int:
@@ -92,10 +95,10 @@ class Directions:
         if _is_number(text):
             whole = text.removeprefix("+").isdigit()
             return self._existing(int(text) if whole else text)
-        known = {name.casefold(): number for number, name in self.names.items()}
-        if text.casefold() in known:
-            return known[text.casefold()]
-        near = difflib.get_close_matches(text.casefold(), known, n=3)
+        known = {folded(name): number for number, name in self.names.items()}
+        if folded(text) in known:
+            return known[folded(text)]
+        near = difflib.get_close_matches(folded(text), known, n=3)
         if near:
             hint = f"did you mean {' or '.join(repr(self.names[known[name]]) for name in near)}?"
         elif known:
@@ -117,13 +120,13 @@ class Directions:
         Raises:
             ValueError: a direction that does not exist, or one that is given twice.
         """
-        found: dict[int, float] = {}
+        by_number: dict[int, float] = {}
         for key, amount in given:
             number = self.number(key)
-            if number in found:
+            if number in by_number:
                 raise ValueError(f"direction {number} is given twice; give it once")
-            found[number] = amount
-        return found
+            by_number[number] = amount
+        return by_number
 
     def named(self, number: int, name: str) -> Directions:
         """The same directions, one of them named (anew).
@@ -132,7 +135,7 @@ class Directions:
             ValueError: no such number, or a name that is empty, too long, not printable, a number,
                 or taken by another direction.
         """
-        number, name = self._existing(number), name.strip()
+        number, name = self._existing(number), unicodedata.normalize("NFC", name.strip())
         others = {other: taken for other, taken in self.names.items() if other != number}
         return dataclasses.replace(self, names={**others, number: name})
 

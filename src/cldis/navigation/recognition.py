@@ -1,12 +1,12 @@
 """Which directions the predictor recognises on held-out images, against chance.
 
 A direction counts as recognised when two things hold, each at 1 % over all directions together
-(Bonferroni): its number is told more often than 1 / K (binomial test), and it moves something. The
-second is needed because a direction that changes nothing is told by just that: no other pair looks
-the same twice. It moves something when the sign of its shift is told more often than 1 / 2
-(binomial), or when pairs in which nothing was moved are called by its number less often than its
-own shifts are (Fisher's exact test). Hues need the latter: they go round in a circle and end where
-the code ends, so before and after hardly tell the sign.
+(Bonferroni): the predictor names it more often than 1 / K (binomial test), and it moves something.
+The second is needed because a direction that changes nothing is named by just that: no other pair
+shows the same picture twice. It moves something when the predictor gives the sign of its shift more
+often than 1 / 2 (binomial), or when it gives pairs without a shift this number less often than the
+direction's own pairs (Fisher's exact test). Hues need the latter: they go round in a circle and end
+where the code ends, so before and after hardly show the sign.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ class Recognition:
     """What the predictor made of `shifts` held-out shifts per direction; lists are [K]."""
 
     shifts: int
-    accuracy: list[float]  # share of shifts whose direction was told
-    sign: list[float]  # share of shifts whose sign was told
+    accuracy: list[float]  # share of shifts whose direction the predictor names
+    sign: list[float]  # share of shifts whose sign the predictor gives
     change: list[float]  # mean |x' - x| over pixels, images in [-1, 1]
-    still: list[float]  # share of as many pairs with nothing moved that were called k; adds to 1
+    no_shift_rate: list[float]  # share of as many pairs without a shift that are named k; sum 1
 
     @property
     def chance(self) -> float:
         return 1 / len(self.accuracy)
 
     def p_values(self) -> list[tuple[float, float]]:
-        """Of being told and of moving something; a lone direction cannot be told wrongly."""
+        """Of being named and of moving something; a lone direction cannot be named wrongly."""
         n = self.shifts
-        found = []
-        for share, signs, quiet in zip(self.accuracy, self.sign, self.still, strict=True):
-            told, still = round(share * n), round(quiet * n)
-            number = float(binom.sf(told - 1, n, self.chance)) if self.chance < 1 else 0.0
+        pairs = []
+        for accuracy, signs, rate in zip(self.accuracy, self.sign, self.no_shift_rate, strict=True):
+            named, no_shift = round(accuracy * n), round(rate * n)
+            number = float(binom.sf(named - 1, n, self.chance)) if self.chance < 1 else 0.0
             sign = float(binom.sf(round(signs * n) - 1, n, 0.5))
-            table = [[told, n - told], [still, n - still]]
+            table = [[named, n - named], [no_shift, n - no_shift]]
             apart = float(fisher_exact(table, alternative="greater").pvalue)
-            found.append((number, min(1.0, 2 * min(sign, apart))))
-        return found
+            pairs.append((number, min(1.0, 2 * min(sign, apart))))
+        return pairs
 
     def recognised(self) -> list[int]:
         """Numbers of the directions that pass both tests, the best recognised first."""
@@ -55,11 +55,11 @@ class Recognition:
         return sorted(alive, key=lambda k: (-self.accuracy[k], -self.sign[k], k))
 
 
-class Tally:
-    """Sums over held-out pairs, from which a `Recognition` is made."""
+class RecognitionCounts:
+    """Counts over held-out pairs, from which a `Recognition` is made."""
 
     def __init__(self, directions: int) -> None:
-        self.count, self.told, self.signs, self.change, self.still = (
+        self.count, self.named, self.signs, self.change, self.no_shift = (
             torch.zeros(directions, dtype=torch.float64) for _ in range(5)
         )
 
@@ -68,22 +68,22 @@ class Tally:
         k = k.cpu()
         for sums, values in (
             (self.count, torch.ones(len(k))),
-            (self.told, logits.argmax(dim=1).cpu() == k),
+            (self.named, logits.argmax(dim=1).cpu() == k),
             (self.signs, (amount * eps > 0).cpu()),
             (self.change, change.cpu()),
         ):
             sums.index_add_(0, k, values.double())
 
-    def add_still(self, logits: Tensor) -> None:
-        """A batch of pairs in which nothing was moved, logits [n, K]."""
-        called = logits.argmax(dim=1).cpu()
-        self.still.index_add_(0, called, torch.ones(len(called), dtype=torch.float64))
+    def add_no_shift(self, logits: Tensor) -> None:
+        """A batch of pairs without a shift, logits [n, K]."""
+        named = logits.argmax(dim=1).cpu()
+        self.no_shift.index_add_(0, named, torch.ones(len(named), dtype=torch.float64))
 
     def done(self) -> Recognition:
         shifts = int(self.count[0])
         assert bool((self.count == shifts).all()) and shifts > 0
-        assert int(self.still.sum()) == shifts
-        sums = (self.told, self.signs, self.change, self.still)
+        assert int(self.no_shift.sum()) == shifts
+        sums = (self.named, self.signs, self.change, self.no_shift)
         return Recognition(shifts, *((part / shifts).tolist() for part in sums))
 
 

@@ -14,8 +14,9 @@ from pydantic import Field, model_validator
 from safetensors import safe_open
 from safetensors.torch import save
 
-from cldis.io import parse_json, write_bytes, write_json
+from cldis.io import parse_json, user_path, utf8_path, write_bytes, write_json
 from cldis.navigation.directions import Directions
+from cldis.text import command
 from cldis.training.contents import Content, Count, Share, checked
 from cldis.training.run_folder import RunFolder
 
@@ -24,7 +25,7 @@ FOLDER, TENSORS, TEXT = "navigation", "directions.safetensors", "directions.json
 
 def folder_of(run: RunFolder | str | Path) -> Path:
     """Where a run keeps what navigation found."""
-    return (run.path if isinstance(run, RunFolder) else Path(run)) / FOLDER
+    return (run.path if isinstance(run, RunFolder) else user_path(run)) / FOLDER
 
 
 def save_directions(
@@ -49,7 +50,7 @@ def save_directions(
         "recognised": directions.recognised,
         "about": about,
     }
-    text = json.dumps(record, allow_nan=False, ensure_ascii=False)
+    text = json.dumps(record, allow_nan=False)
     tensors = {"matrix": directions.matrix.contiguous()}
     write_bytes(folder / TENSORS, save(tensors, metadata={"directions": text}))
     write_json(folder / TEXT, record)
@@ -88,13 +89,13 @@ def directions_or_units(run: RunFolder | str | Path, units: int) -> Directions:
     """
     if not has_directions(run):
         return Directions.identity(units)
-    found = load_directions(run)
-    if found.units != units:
+    stored = load_directions(run)
+    if stored.units != units:
         raise ValueError(
-            f"{folder_of(run)} holds directions of {found.units} units, the model has "
+            f"{folder_of(run)} holds directions of {stored.units} units, the model has "
             f"{units}; run `cldis navigate` again"
         )
-    return found
+    return stored
 
 
 class Kept(Content):
@@ -135,10 +136,11 @@ class Stored(Content):
 def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
     path = folder_of(run) / TENSORS
     name = run.path if isinstance(run, RunFolder) else run
+    again = command("cldis", "navigate", name)
     if not path.is_file():
-        raise ValueError(f"{name} has no directions yet; run `cldis navigate {name}`")
+        raise ValueError(f"{name} has no directions yet; run `{again}`")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as file_name, safe_open(file_name, framework="pt") as file:
             matrix = file.get_tensor("matrix")
             record = parse_json((file.metadata() or {}).get("directions", ""))
     except Exception as error:  # safetensors raises its own types
@@ -151,7 +153,7 @@ def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
 
 def _fix(run: RunFolder | str | Path) -> str:
     name = run.path if isinstance(run, RunFolder) else run
-    return f"restore it or run `cldis navigate {name}` again"
+    return f"restore it or run `{command('cldis', 'navigate', name)}` again"
 
 
 def _damaged(run: RunFolder | str | Path, why: object) -> ValueError:

@@ -19,18 +19,18 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
-from tqdm import tqdm
 
 from cldis.config import one_line
-from cldis.io import parse_json, write_bytes
+from cldis.io import parse_json, utf8_path, write_bytes
 from cldis.navigation.decoder import Decode
 from cldis.navigation.directions import Directions, check_count
 from cldis.navigation.predictor import Predictor, navigation_loss
-from cldis.navigation.recognition import Recognition, Tally, held_out_rows
+from cldis.navigation.recognition import Recognition, RecognitionCounts, held_out_rows
+from cldis.progress import progress_bar
 from cldis.training.checkpoint import load_into, load_optimizer, optimizer_tensors
 from cldis.training.contents import Checkpoint, Content, Count, checked
+from cldis.training.interrupts import Interrupts
 from cldis.training.sampler import step_seed
-from cldis.training.trainer import Interrupts
 
 Init = Literal["identity", "random", "pca"]
 INITS: tuple[Init, ...] = ("identity", "random", "pca")
@@ -38,11 +38,12 @@ STATE = "state.safetensors"
 SAVE_EVERY = 50  # steps
 AFRESH = "remove it and navigate afresh"
 Some = Annotated[int, Field(ge=1, le=2**31)]
+RENAMED = {"grain": "noise_std", "lead": "predictor_alone"}  # as earlier states call them
 HELD_OUT_STREAM = 2**40  # a step number that no training reaches: its own random numbers
 
 
 @dataclass(frozen=True)
-class Recipe:
+class NavigationConfig:
     """How to navigate. Amounts of shifts are in standard deviations of the code."""
 
     directions: Some  # K
@@ -54,8 +55,8 @@ class Recipe:
     steps: Some = 4  # of the decoder
     least: float = 0.5  # eps_min
     reach: float = 3.0  # eps_max
-    grain: float = 0.3  # noise on both images, of a range of 2: faint changes shall not count
-    lead: float = 0.3  # share of the steps in which only the predictor learns
+    noise_std: float = 0.3  # noise on both images, of a range of 2: faint changes shall not count
+    predictor_alone: float = 0.3  # share of the steps in which only the predictor learns
     predictor_rate: float = 1e-3
     matrix_rate: float = 3e-3
     held_out_shifts: Some = 96  # per direction
@@ -66,7 +67,7 @@ class State(Content):
 
     step: Count
     checkpoint: Checkpoint
-    recipe: dict[str, Any]  # see `read_recipe`
+    recipe: dict[str, Any]  # see `read_config`
 
 
 class Scene(NamedTuple):
@@ -82,13 +83,13 @@ class Scene(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Images before and after a shift, with grain."""
+    """Images before and after a shift, with noise."""
 
     x: Tensor  # [n, 3, H, W]
     moved: Tensor  # likewise
     k: Tensor  # [n] int64
     eps: Tensor  # [n]
-    change: Tensor  # [n], mean |x' - x| without grain
+    change: Tensor  # [n], mean |x' - x| without the noise
 
 
 class Navigator:
@@ -98,51 +99,47 @@ class Navigator:
         ValueError: more directions than units, or codes that do not vary.
     """
 
-    def __init__(self, scene: Scene, recipe: Recipe, folder: Path, quiet: bool = False) -> None:
-        self.scene, self.recipe, self.folder, self.quiet = scene, recipe, folder, quiet
-        check_count(recipe.directions, scene.codes.shape[1])
-        if recipe.images < 1:
-            raise ValueError(f"{recipe.images} images are too few to navigate; give at least 1")
+    def __init__(
+        self, scene: Scene, config: NavigationConfig, folder: Path, progress: bool = True
+    ) -> None:
+        self.scene, self.config, self.folder, self.progress = scene, config, folder, progress
+        check_count(config.directions, scene.codes.shape[1])
+        if config.images < 1:
+            raise ValueError(f"{config.images} images are too few to navigate; give at least 1")
         if not bool((scene.unit_std > 0).any()):
             raise ValueError(
                 "no unit of the code varies over the training images, so there is nowhere to go: "
                 "the images are all alike, or the code has collapsed"
             )
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(recipe.seed)
-            self.matrix = orthogonal_matrix(starting_matrix(scene, recipe))
-            self.predictor = Predictor(scene.resolution, recipe.directions)
+            torch.manual_seed(config.seed)
+            self.matrix = orthogonal_matrix(starting_matrix(scene, config))
+            self.predictor = Predictor(scene.resolution, config.directions)
         self.net = nn.ModuleDict({"matrix": self.matrix, "predictor": self.predictor})
-        self.matrix.requires_grad_(recipe.learn)
+        self.matrix.requires_grad_(config.learn)
         self.net.to(scene.device)
         self.unit_std = scene.unit_std.to(scene.device)
         self.names = [name for name, _ in self.net.named_parameters()]
         self.optimizer = torch.optim.Adam(
             [
-                {"params": list(self.matrix.parameters()), "lr": recipe.matrix_rate},
-                {"params": list(self.predictor.parameters()), "lr": recipe.predictor_rate},
+                {"params": list(self.matrix.parameters()), "lr": config.matrix_rate},
+                {"params": list(self.predictor.parameters()), "lr": config.predictor_rate},
             ]
         )
-        self.step, self.steps = 0, math.ceil(recipe.images / recipe.batch)
-        self.lead = math.ceil(recipe.lead * self.steps)
+        self.step, self.steps = 0, math.ceil(config.images / config.batch)
+        self.predictor_alone = math.ceil(config.predictor_alone * self.steps)
         self.stop = False
 
     def fit(self) -> bool:
-        """Train to `recipe.images`; False when interrupted. The state is saved either way.
+        """Train to `config.images`; False when interrupted. The state is saved either way.
 
         Raises:
             RuntimeError: the loss is not finite; the last saved state is good.
             OSError: the state could not be written; the one before is good.
         """
-        batch = self.recipe.batch
-        bar = tqdm(
-            total=self.steps * batch,
-            initial=self.step * batch,
-            unit="pair",
-            desc="navigate",
-            disable=self.quiet,
-            smoothing=0.05,
-        )
+        batch = self.config.batch
+        done = self.step * batch
+        bar = progress_bar(self.steps * batch, "navigate", "pairs", not self.progress, done)
         with Interrupts(self.ask_to_stop), bar:
             while self.step < self.steps and not self.stop:
                 loss, accuracy = self.learn()
@@ -154,10 +151,10 @@ class Navigator:
         return self.step >= self.steps
 
     def learn(self) -> tuple[float, float]:
-        """One step; the loss, and the share of the batch whose direction was told."""
-        recipe, device = self.recipe, self.scene.device
-        generator = torch.Generator().manual_seed(step_seed(recipe.seed, self.step))
-        k = torch.randint(recipe.directions, (recipe.batch,), generator=generator)
+        """One step; the loss, and the share of the batch whose direction the predictor names."""
+        config, device = self.config, self.scene.device
+        generator = torch.Generator().manual_seed(step_seed(config.seed, self.step))
+        k = torch.randint(config.directions, (config.batch,), generator=generator)
         pairs = self.pairs(self.scene.codes, k.to(device), generator)
         # Seen from its end, a shift is the opposite one: a second pair for no further decoding.
         first, second = torch.cat([pairs.x, pairs.moved]), torch.cat([pairs.moved, pairs.x])
@@ -166,57 +163,57 @@ class Navigator:
         loss = navigation_loss(logits, amount, both_k, both_eps)
         if not bool(torch.isfinite(loss)):
             raise RuntimeError(
-                f"the loss of navigation is not finite after {self.step * recipe.batch} pairs; "
+                f"the loss of navigation is not finite after {self.step * config.batch} pairs; "
                 f"check the run with `cldis info`: its decoder may give NaN"
             )
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        told = (logits.argmax(dim=1) == both_k).float().mean()
-        return float(loss.detach()), float(told)
+        accuracy = (logits.argmax(dim=1) == both_k).float().mean()
+        return float(loss.detach()), float(accuracy)
 
     def pairs(
         self, codes: Tensor, k: Tensor, generator: torch.Generator, moved: bool = True
     ) -> Pairs:
         """Codes drawn from `codes`, shifted along directions k [n], or left; gradients reach A."""
-        recipe, device, n = self.recipe, self.scene.device, len(k)
+        config, device, n = self.config, self.scene.device, len(k)
         side = self.scene.resolution
         z = codes[torch.randint(len(codes), (n,), generator=generator)].to(device)
-        far = recipe.least + (recipe.reach - recipe.least) * torch.rand(n, generator=generator)
+        far = config.least + (config.reach - config.least) * torch.rand(n, generator=generator)
         sign = torch.randint(2, (n,), generator=generator) * 2 - 1
         eps = (far * sign * moved).to(device)
         x_T = torch.randn(n, 3, side, side, generator=generator).to(device)
-        grain = recipe.grain * torch.randn(2, n, 3, side, side, generator=generator).to(device)
+        noise = config.noise_std * torch.randn(2, n, 3, side, side, generator=generator).to(device)
         with torch.no_grad():
             x = self.scene.decode(z, x_T)
         # What an untaught predictor asks of A is noise, and dear: it takes a pass back through the
         # decoder.
-        A = self.matrix.weight if self.step >= self.lead else self.matrix.weight.detach()
+        A = self.matrix.weight if self.step >= self.predictor_alone else self.matrix.weight.detach()
         z_moved = z + self.unit_std * (eps[:, None] * A.T[k])
         x_moved = self.scene.decode(z_moved, x_T)
         change = (x_moved.detach() - x).abs().mean(dim=(1, 2, 3))
-        return Pairs(x + grain[0], x_moved + grain[1], k, eps, change)
+        return Pairs(x + noise[0], x_moved + noise[1], k, eps, change)
 
     @torch.no_grad()
     def recognise(self) -> Recognition:
         """The predictor on shifts of held-out codes; the same numbers at every call."""
-        recipe, device = self.recipe, self.scene.device
-        generator = torch.Generator().manual_seed(step_seed(recipe.seed, HELD_OUT_STREAM))
-        tally = Tally(recipe.directions)
-        for k in held_out_rows(recipe.directions, recipe.held_out_shifts, 2 * recipe.batch):
+        config, device = self.config, self.scene.device
+        generator = torch.Generator().manual_seed(step_seed(config.seed, HELD_OUT_STREAM))
+        counts = RecognitionCounts(config.directions)
+        for k in held_out_rows(config.directions, config.held_out_shifts, 2 * config.batch):
             pairs = self.pairs(self.scene.held_out, k.to(device), generator)
             logits, amount = self.predictor(pairs.x, pairs.moved)
-            tally.add(pairs.k, pairs.eps, logits, amount, pairs.change)
-        for k in torch.zeros(recipe.held_out_shifts, dtype=torch.int64).split(2 * recipe.batch):
+            counts.add(pairs.k, pairs.eps, logits, amount, pairs.change)
+        for k in torch.zeros(config.held_out_shifts, dtype=torch.int64).split(2 * config.batch):
             pairs = self.pairs(self.scene.held_out, k.to(device), generator, moved=False)
-            tally.add_still(self.predictor(pairs.x, pairs.moved)[0])
-        return tally.done()
+            counts.add_no_shift(self.predictor(pairs.x, pairs.moved)[0])
+        return counts.done()
 
     @torch.no_grad()
     def directions(self, chosen: list[int], accuracy: list[float]) -> Directions:
         """Columns `chosen` of A, in that order, each with the predictor's accuracy."""
         matrix = self.matrix.weight.detach().cpu()[:, chosen].contiguous()
-        origin = "navigated" if self.recipe.learn else self.recipe.init
+        origin = "navigated" if self.config.learn else self.config.init
         return Directions(matrix, origin, {}, [accuracy[k] for k in chosen])
 
     def ask_to_stop(self) -> None:
@@ -232,7 +229,7 @@ class Navigator:
         record = {
             "step": self.step,
             "checkpoint": self.scene.checkpoint,
-            "recipe": asdict(self.recipe),
+            "recipe": asdict(self.config),
         }
         data = save(plain, metadata={"state": json.dumps(record, allow_nan=False)})
         write_bytes(self.folder / STATE, data)
@@ -255,20 +252,22 @@ class Navigator:
         self.step = int(record["step"])
 
 
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a saved state.
+def read_config(folder: Path) -> NavigationConfig:
+    """The settings of a saved state.
 
     Raises:
         ValueError: there is none, or it is damaged.
     """
+    settings = read_state(folder)[0]["recipe"]
+    renamed = {RENAMED.get(name, name): value for name, value in settings.items()}
     try:
-        return TypeAdapter(Recipe).validate_python(read_state(folder)[0]["recipe"])
+        return TypeAdapter(NavigationConfig).validate_python(renamed)
     except ValidationError as error:
         raise ValueError(f"{folder / STATE} is damaged: {one_line(error)}; {AFRESH}") from None
 
 
 def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Step, recipe and checkpoint of a saved state, and its tensors.
+    """Step, settings and checkpoint of a saved state, and its tensors.
 
     Raises:
         ValueError: there is none, or it is damaged.
@@ -277,7 +276,7 @@ def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise ValueError(f"{folder} holds no unfinished navigation; start without --resume")
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as name, safe_open(name, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             record = parse_json((file.metadata() or {}).get("state", ""))
     except Exception as error:  # safetensors raises its own types
@@ -285,18 +284,18 @@ def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return checked(State, record, path, AFRESH), tensors
 
 
-def starting_matrix(scene: Scene, recipe: Recipe) -> Tensor:
+def starting_matrix(scene: Scene, config: NavigationConfig) -> Tensor:
     """A before training, [d, K]. `identity` takes the units that vary most."""
-    d, count = len(scene.unit_std), recipe.directions
-    if recipe.init == "random":
-        return Directions.random(d, count, recipe.seed).matrix
-    if recipe.init == "pca":
+    d, count = len(scene.unit_std), config.directions
+    if config.init == "random":
+        return Directions.random(d, count, config.seed).matrix
+    if config.init == "pca":
         scale = torch.where(scene.unit_std > 0, scene.unit_std, torch.inf)
         return Directions.pca(scene.codes / scale, count).matrix
-    if recipe.init == "identity":
+    if config.init == "identity":
         largest = scene.unit_std.argsort(descending=True, stable=True)[:count]
         return torch.eye(d)[:, largest.sort().values]
-    raise ValueError(f"init {recipe.init!r} is unknown; known: {', '.join(INITS)}")
+    raise ValueError(f"init {config.init!r} is unknown; known: {', '.join(INITS)}")
 
 
 def orthogonal_matrix(start: Tensor) -> nn.Linear:

@@ -12,14 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from cldis.config import DiffusionConfig, ModelConfig
+from cldis.config import ModelConfig
 
 from .blocks import SelfAttention
 from .build import SemanticEncoder, denoiser, semantic_encoder
 from .encoder import DiffAEEncoder
-from .unet import Stage, UNet
+from .unet import UNet, UNetLevel
 
-# Template `celeba64d2c_autoenc` of the official code, and its noise process.
+# Template `celeba64d2c_autoenc` of the official code. Its noise process: 1,000 steps, linear
+# schedule, predicting epsilon.
 CELEBA64 = ModelConfig(
     resolution=64,
     units=512,
@@ -35,9 +36,6 @@ CELEBA64 = ModelConfig(
     encoder_width=64,
     encoder_multipliers=(1, 2, 4, 8, 8),
     gaussian=False,
-)
-CELEBA64_DIFFUSION = DiffusionConfig(
-    steps=1000, schedule="linear", prediction="epsilon", condition_dropout=0.0
 )
 
 BLOCK = {
@@ -182,29 +180,29 @@ def _encoder_names(encoder: DiffAEEncoder) -> Iterator[tuple[str, str]]:
 def _unet_names(unet: UNet) -> Iterator[tuple[str, str]]:
     yield from _leaves(unet.time, "time", "time_embed.time_embed")
     yield from _leaves(unet.stem, "stem", "input_blocks.0.0")
-    for index, stage in enumerate(unet.down):
-        yield from _stage_names(stage, f"down.{index}", f"input_blocks.{index + 1}")
-    yield from _stage_names(unet.middle[0], "middle.0", "middle_block")
-    yield from _stage_names(unet.middle[1], "middle.1", "middle_block", 2)
+    for index, layer in enumerate(unet.down):
+        yield from _level_names(layer, f"down.{index}", f"input_blocks.{index + 1}")
+    yield from _level_names(unet.middle[0], "middle.0", "middle_block")
+    yield from _level_names(unet.middle[1], "middle.1", "middle_block", 2)
     block, position = -1, 0
-    for index, (stage, takes_lateral) in enumerate(zip(unet.up, unet.takes_lateral, strict=True)):
-        if takes_lateral:  # upsampling shares the official block of the stage before it
+    for index, (layer, takes_lateral) in enumerate(zip(unet.up, unet.takes_lateral, strict=True)):
+        if takes_lateral:  # upsampling shares the official block of the level before it
             block, position = block + 1, 0
-        yield from _stage_names(stage, f"up.{index}", f"output_blocks.{block}", position)
-        assert isinstance(stage, Stage)
-        position += 1 if stage.attention is None else 2
+        yield from _level_names(layer, f"up.{index}", f"output_blocks.{block}", position)
+        assert isinstance(layer, UNetLevel)
+        position += 1 if layer.attention is None else 2
     yield from _leaves(unet.norm, "norm", "out.0")
     yield from _leaves(unet.out, "out", "out.2")
 
 
-def _stage_names(
-    stage: nn.Module, ours: str, official: str, position: int = 0
+def _level_names(
+    layer: nn.Module, ours: str, official: str, position: int = 0
 ) -> Iterator[tuple[str, str]]:
-    assert isinstance(stage, Stage) and stage.units is None
-    yield from _leaves(stage.block, f"{ours}.block", f"{official}.{position}", BLOCK)
-    if stage.attention is not None:
+    assert isinstance(layer, UNetLevel) and layer.units is None
+    yield from _leaves(layer.block, f"{ours}.block", f"{official}.{position}", BLOCK)
+    if layer.attention is not None:
         place = f"{official}.{position + 1}"
-        yield from _leaves(stage.attention, f"{ours}.attention", place, ATTENTION)
+        yield from _leaves(layer.attention, f"{ours}.attention", place, ATTENTION)
 
 
 def _leaves(

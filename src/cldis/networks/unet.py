@@ -20,7 +20,7 @@ from .blocks import (
 )
 
 
-class Stage(nn.Module):
+class UNetLevel(nn.Module):
     """A residual block, then self-attention and attention to unit tokens where wanted."""
 
     def __init__(self, block: ResBlock, attention: bool, channels: int, tokens: int) -> None:
@@ -65,8 +65,8 @@ class UNet(nn.Module):
         def block(c_in: int, c_out: int, how: Resample = "none") -> ResBlock:
             return ResBlock(c_in, c_out, embed, adagn, dropout, how)
 
-        def stage(c_in: int, c_out: int, size: int) -> Stage:
-            return Stage(block(c_in, c_out), size in attention, c_out, token_channels)
+        def layer(c_in: int, c_out: int, size: int) -> UNetLevel:
+            return UNetLevel(block(c_in, c_out), size in attention, c_out, token_channels)
 
         self.time = nn.Sequential(nn.Linear(width, embed), nn.SiLU(), nn.Linear(embed, embed))
         c = multipliers[0] * width
@@ -75,27 +75,27 @@ class UNet(nn.Module):
         laterals = [c]
         for level, multiplier in enumerate(multipliers):
             if level:
-                self.down.append(Stage(block(c, c, "down"), False, c, 0))
+                self.down.append(UNetLevel(block(c, c, "down"), False, c, 0))
                 laterals.append(c)
                 side //= 2
             for _ in range(blocks):
-                self.down.append(stage(c, multiplier * width, side))
+                self.down.append(layer(c, multiplier * width, side))
                 c = multiplier * width
                 laterals.append(c)
 
         self.middle = nn.ModuleList(
-            [Stage(block(c, c), True, c, token_channels), Stage(block(c, c), False, c, 0)]
+            [UNetLevel(block(c, c), True, c, token_channels), UNetLevel(block(c, c), False, c, 0)]
         )
 
         self.up = nn.ModuleList()
         self.takes_lateral = []
         for level, multiplier in reversed(list(enumerate(multipliers))):
             for _ in range(blocks + 1):
-                self.up.append(stage(c + laterals.pop(), multiplier * width, side))
+                self.up.append(layer(c + laterals.pop(), multiplier * width, side))
                 self.takes_lateral.append(True)
                 c = multiplier * width
             if level:
-                self.up.append(Stage(block(c, c, "up"), False, c, 0))
+                self.up.append(UNetLevel(block(c, c, "up"), False, c, 0))
                 self.takes_lateral.append(False)
                 side *= 2
         assert not laterals
@@ -106,15 +106,15 @@ class UNet(nn.Module):
         time = self.time(timestep_embedding(t, self.width))  # [n, embed]
         h = self.stem(x)
         laterals = [h]
-        for stage in self.down:
-            h = stage(h, time, condition)
+        for layer in self.down:
+            h = layer(h, time, condition)
             laterals.append(h)
-        for stage in self.middle:
-            h = stage(h, time, condition)
-        for stage, takes_lateral in zip(self.up, self.takes_lateral, strict=True):
+        for layer in self.middle:
+            h = layer(h, time, condition)
+        for layer, takes_lateral in zip(self.up, self.takes_lateral, strict=True):
             if takes_lateral:
                 h = torch.cat([h, laterals.pop()], dim=1)
-            h = stage(h, time, condition)
+            h = layer(h, time, condition)
         return self.out(F.silu(self.norm(h)))
 
 

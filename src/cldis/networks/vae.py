@@ -1,4 +1,4 @@
-"""The co-pilot: a convolutional beta-VAE (Higgins et al. 2017; layout of Burgess et al. 2018)."""
+"""The VAE: a convolutional beta-VAE (Higgins et al. 2017; layout of Burgess et al. 2018)."""
 
 from __future__ import annotations
 

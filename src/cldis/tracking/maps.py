@@ -18,19 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cldis.io import parse_json, write_bytes
+from cldis.arrays import Floats
+from cldis.io import parse_json, user_path, utf8_path, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
+from cldis.text import command
+from cldis.tracking.result import Tracking
 from cldis.training.contents import TrackingScores, checked, read
 from cldis.training.run_folder import RunFolder
 
 FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
 BAND = (10, 90)  # percent of the images that lie below the lower and the upper end of the band
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,19 @@ class Maps:
     """Means over the tracked images; K directions, J shifts, H = W = resolution."""
 
     scores: dict[str, Any]  # as in scores.json
-    matrix: Array  # [d, K]: the directions that were measured
-    shifts: Array  # [J] standard deviations, rising, 0 among them
-    mean: Array  # [H, W, 3] grey levels 0..255: the mean of the real images
-    motion: Array  # [K, H, W] pixels: how far things move, mean over shifts but 0
-    appearance: Array  # [K, H, W] grey levels: how much looks change, mean over shifts but 0
-    curve: Array  # [K, J] grey levels: change against shift 0, both channels
-    curve_low: Array  # [K, J]: below it lie a tenth of the images
-    curve_high: Array  # [K, J]: above it lie a tenth of the images
-    by_motion: Array  # [K] grey levels above the noise floor: change that motion makes
-    by_appearance: Array  # [K] grey levels above the noise floor: change of looks
-    similarity: Array  # [K, K] in [0, 1]: do two directions change the same places the same way?
+    matrix: Floats  # [d, K]: the directions that were measured
+    shifts: Floats  # [J] standard deviations, rising, 0 among them
+    mean: Floats  # [H, W, 3] grey levels 0..255: the mean of the real images
+    motion: Floats  # [K, H, W] pixels: how far things move, mean over shifts but 0
+    appearance: Floats  # [K, H, W] grey levels of what motion leaves, mean over shifts but 0
+    curve: Floats  # [K, J] grey levels: change against shift 0, both channels
+    curve_low: Floats  # [K, J]: below it lie a tenth of the images
+    curve_high: Floats  # [K, J]: above it lie a tenth of the images
+    by_motion: Floats  # [K] grey levels above the noise floor: change that motion makes
+    by_appearance: Floats  # [K] grey levels above the noise floor: change of appearance
+    similarity: Floats  # [K, K] in [0, 1]: do two directions change the same places the same way?
 
-    def change(self, number: int) -> Array:
+    def change(self, number: int) -> Floats:
         """Where a direction changes pictures, [H, W] in [0, 1].
 
         The larger of motion and appearance, each divided by its largest value over all directions,
@@ -72,23 +72,23 @@ class Maps:
         return matrix.shape == self.matrix.shape and bool(np.allclose(matrix, self.matrix))
 
 
-def maps_of(tracking: Any) -> Maps:
-    """Of a `cldis.tracking.track.Tracking` whose scores are complete."""
-    tally = tracking.tally
+def maps_of(tracking: Tracking) -> Maps:
+    """The arrays of a tracking whose scores are complete."""
+    sums = tracking.sums
     low, high = np.percentile(tracking.curves, BAND, axis=0)
-    moving, everything = (tally.mean(name) / CELLS**2 for name in ("moving", "all"))
+    moving, everything = (sums.mean(name) / CELLS**2 for name in ("moving", "all"))
     arrays = {
         "matrix": tracking.directions.matrix.numpy(),
         "shifts": tracking.scores["settings"]["shifts"],
-        "mean": tally.mean("image"),
-        "motion": tally.mean("motion"),
-        "appearance": tally.mean("appearance"),
-        "curve": tally.mean("curve"),
+        "mean": sums.mean("image"),
+        "motion": sums.mean("motion"),
+        "appearance": sums.mean("appearance"),
+        "curve": sums.mean("curve"),
         "curve_low": low,
         "curve_high": high,
         "by_motion": moving,
         "by_appearance": np.maximum(everything - moving, 0),
-        "similarity": similarity(tally),
+        "similarity": similarity(sums),
     }
     tensors = {name: np.ascontiguousarray(value, np.float32) for name, value in arrays.items()}
     return Maps(tracking.scores, **tensors)
@@ -103,7 +103,7 @@ def save_maps(maps: Maps, folder: Path) -> Path:
     from safetensors.numpy import save
 
     tensors = asdict(maps)
-    text = json.dumps(tensors.pop("scores"), allow_nan=False, ensure_ascii=False)
+    text = json.dumps(tensors.pop("scores"), allow_nan=False)
     write_bytes(folder / MAPS, save(tensors, metadata={"scores": text}))
     return folder / MAPS
 
@@ -116,12 +116,12 @@ def load_maps(run: RunFolder | str | Path) -> Maps | None:
     """
     from safetensors import safe_open
 
-    path = (run.path if isinstance(run, RunFolder) else Path(run)) / FOLDER / MAPS
+    path = (run.path if isinstance(run, RunFolder) else user_path(run)) / FOLDER / MAPS
     if not path.is_file():
         return None
-    fix = f"run `cldis track {path.parent.parent}` again"
+    fix = f"run `{command('cldis', 'track', path.parent.parent)}` again"
     try:
-        with safe_open(path, framework="np") as file:
+        with utf8_path(path) as opened, safe_open(opened, framework="np") as file:
             scores = parse_json((file.metadata() or {}).get("scores", ""))
             names = [item.name for item in fields(Maps) if item.name != "scores"]
             arrays = {name: file.get_tensor(name) for name in names}
@@ -139,7 +139,7 @@ def load_maps(run: RunFolder | str | Path) -> Maps | None:
     return Maps(scores, **arrays)
 
 
-def _expected(arrays: dict[str, Array], count: int) -> dict[str, tuple[int, ...]]:
+def _expected(arrays: dict[str, Floats], count: int) -> dict[str, tuple[int, ...]]:
     """The shape of every array for `count` directions, see `Maps`."""
     d = arrays["matrix"].shape[:1]
     shifts, side = arrays["shifts"].shape[:1], arrays["mean"].shape[:1]
@@ -171,11 +171,11 @@ def tracked(run: RunFolder, directions: Directions) -> Tracked:
         if maps.mean.shape[0] != run.config.model.resolution:
             raise ValueError(
                 f"the maps in {run.path / FOLDER / MAPS} are of pictures of another size; run "
-                f"`cldis track {run.path}` again"
+                f"`{command('cldis', 'track', run.path)}` again"
             )
         return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
     if not file.is_file():
         return Tracked()
-    found = read(TrackingScores, file, f"run `cldis track {run.path}` again")
-    same = found["origin"] == directions.origin and len(found["directions"]) == directions.count
-    return Tracked(found) if same else Tracked(other=True)
+    scores = read(TrackingScores, file, f"run `{command('cldis', 'track', run.path)}` again")
+    same = scores["origin"] == directions.origin and len(scores["directions"]) == directions.count
+    return Tracked(scores) if same else Tracked(other=True)

@@ -13,16 +13,14 @@ from torch import Tensor
 
 from cldis.images import captioned, from_uint8, grid, reduced, save_png
 from cldis.io import write_bytes
+from cldis.tracking.result import Tracking
 
 SIDE = 96  # pixels at least: small maps are shown enlarged
 PIXELS, LEVELS = 3.0, 48.0  # motion in pixels and change in grey levels that are drawn white
 
 
-def write_pictures(tracking: Any, folder: Path) -> None:
+def write_pictures(tracking: Tracking, folder: Path) -> None:
     """Write `direction_NN.png`, `gallery.png` and `curves.png`.
-
-    Args:
-        tracking: a `cldis.tracking.track.Tracking`.
 
     Raises:
         OSError: full disk or no permission.
@@ -45,17 +43,17 @@ def words(row: dict[str, Any]) -> str:
     return f"{label}  {row['score']:.2f}" if row["active"] else f"{label}  inactive"
 
 
-def heat_picture(tracking: Any, row: dict[str, Any]) -> Image.Image:
-    """Mean image, where this direction moves things, and where it changes their looks."""
-    k, tally = row["number"], tracking.tally
-    mean = torch.from_numpy(tally.mean("image")).permute(2, 0, 1).float() / 127.5 - 1
+def heat_picture(tracking: Tracking, row: dict[str, Any]) -> Image.Image:
+    """Mean image, where this direction moves things, and where it changes their appearance."""
+    k, sums = row["number"], tracking.sums
+    mean = torch.from_numpy(sums.mean("image")).permute(2, 0, 1).float() / 127.5 - 1
     panels = [
         mean,
-        heat(tally.mean("motion")[k] / PIXELS),
-        heat(tally.mean("appearance")[k] / LEVELS),
+        heat(sums.mean("motion")[k] / PIXELS),
+        heat(sums.mean("appearance")[k] / LEVELS),
     ]
     shown = enlarged(torch.stack(panels)[None])
-    return captioned(grid(shown), ["mean", "motion", "looks"], [words(row)])
+    return captioned(grid(shown), ["mean", "motion", "appearance"], [words(row)])
 
 
 def heat(values: NDArray[np.float64]) -> Tensor:
@@ -72,7 +70,7 @@ def enlarged(cells: Tensor) -> Tensor:
     return cells.repeat_interleave(times, dim=-1).repeat_interleave(times, dim=-2)
 
 
-def gallery(tracking: Any) -> Image.Image:
+def gallery(tracking: Tracking) -> Image.Image:
     """One row per direction, the best first: the first image over all shifts, then the change."""
     shifts = tracking.scores["settings"]["shifts"]
     order = ranked(tracking.scores)
@@ -80,24 +78,24 @@ def gallery(tracking: Any) -> Image.Image:
     for row in order:
         k = row["number"]
         frames = torch.from_numpy(tracking.samples[:, k].copy()).permute(0, 1, 4, 2, 3)
-        maps = [heat(tracking.tally.mean("motion")[k] / PIXELS)]
-        maps.append(heat(tracking.tally.mean("appearance")[k] / LEVELS))
+        maps = [heat(tracking.sums.mean("motion")[k] / PIXELS)]
+        maps.append(heat(tracking.sums.mean("appearance")[k] / LEVELS))
         rows.append(torch.cat([from_uint8(frames[0]), torch.stack(maps)]))
-    captions = [f"{shift:+g}" for shift in shifts] + ["motion", "looks"]
+    captions = [f"{shift:+g}" for shift in shifts] + ["motion", "appearance"]
     shown = reduced(torch.stack(rows))
     if shown.shape[-1] < 48:
         shown = shown.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
     return captioned(grid(shown), captions, [words(row) for row in order])
 
 
-def curves(tracking: Any) -> bytes:
+def curves(tracking: Tracking) -> bytes:
     """Change against shift for every active direction, a PNG."""
     import io
 
     from matplotlib.figure import Figure
 
     shifts = tracking.scores["settings"]["shifts"]
-    values = tracking.tally.mean("curve")  # [K, J]
+    values = tracking.sums.mean("curve")  # [K, J]
     order = [row for row in ranked(tracking.scores) if row["active"]]
     columns = 4
     lines = max(1, -(-len(order) // columns))

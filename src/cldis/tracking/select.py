@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cldis.io import write_json
+from cldis.io import user_path, write_json
 from cldis.navigation.store import directions_or_units
 from cldis.tracking.maps import tracked
-from cldis.tracking.track import FORMAT, IMAGES, track_to_folder
+from cldis.tracking.track import FORMAT, IMAGES, SHIFTS, STEPS, track_to_folder
 from cldis.training.run_folder import RunFolder
 
 COLUMNS = ("score", "consistency", "separation", "monotonicity", "smoothness", "control")
@@ -30,7 +30,7 @@ def select_runs(
     Raises:
         ValueError: a run given twice, or one that cannot be tracked; the message names it.
     """
-    places = [Path(path).resolve() for path in paths]
+    places = [user_path(path).resolve() for path in paths]
     for path, place in zip(paths, places, strict=True):
         if places.count(place) > 1:
             raise ValueError(f"{path} is given twice; give each run once")
@@ -39,17 +39,17 @@ def select_runs(
     rows = []
     for path in paths:
         try:
-            found = kept(path) or track_to_folder(path, progress=progress)[0]
+            scores = stored_scores(path) or track_to_folder(path, progress=progress)[0]
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
-        picked = {name: found[name] for name in (*COLUMNS, "active", "images")}
+        picked = {name: scores[name] for name in (*COLUMNS, "active", "images")}
         rows.append(
             {
                 "run": str(path),
                 **picked,
-                "directions": len(found["directions"]),
-                "data": found["data"],
-                "warnings": found["warnings"],
+                "directions": len(scores["directions"]),
+                "data": scores["data"],
+                "warnings": scores["warnings"],
             }
         )
     rows.sort(key=lambda row: (-row["score"], row["run"]))
@@ -59,39 +59,37 @@ def select_runs(
     return result
 
 
-def kept(path: str | Path) -> dict[str, Any] | None:
+def stored_scores(path: str | Path) -> dict[str, Any] | None:
     """The scores in a run, when they are of its newest checkpoint and held-out data and of the
     directions it has now, taken with the usual settings."""
-    from cldis.tracking.track import SHIFTS, STEPS
-
     run = RunFolder.open(path)
     checkpoint = run.latest()
     directions = directions_or_units(run, run.config.model.units)
     try:
-        found = tracked(run, directions).scores
+        scores = tracked(run, directions).scores
     except ValueError:  # damaged scores are made again
         return None
-    if checkpoint is None or found is None or found.get("format") != FORMAT:
+    if checkpoint is None or scores is None or scores.get("format") != FORMAT:
         return None
     usual = {"shifts": list(SHIFTS), "steps": STEPS, "estimator": "farneback", "seed": 0}
     same = (
-        found.get("checkpoint") == checkpoint.name
-        and found["settings"] == usual
-        and found["data"]["trained_on"]
-        and found["asked"] == IMAGES
+        scores.get("checkpoint") == checkpoint.name
+        and scores["settings"] == usual
+        and scores["data"]["trained_on"]
+        and scores["asked"] == IMAGES
     )
-    return found if same else None
+    return scores if same else None
 
 
 def warnings(rows: Sequence[dict[str, Any]]) -> list[str]:
     """What makes the runs hard to compare, in words."""
-    found = []
+    words = []
     if len({row["data"]["fingerprint"] for row in rows}) > 1:
-        found.append("the runs were tracked on different images; compare with care")
+        words.append("the runs were tracked on different images; compare with care")
     dead = [row["run"] for row in rows if not row["active"]]
     if dead:
-        found.append(f"no direction changes anything in {', '.join(dead)}")
-    return found
+        words.append(f"no direction changes anything in {', '.join(dead)}")
+    return words
 
 
 def table(result: dict[str, Any]) -> str:

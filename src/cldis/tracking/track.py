@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +12,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.editing.drawing import held_out, vae_draw
-from cldis.io import write_json
+from cldis.io import read_json, user_path, write_json
+from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
 from cldis.metrics.tracking.motion import flow_function
-from cldis.metrics.tracking.observation import observe
 from cldis.metrics.tracking.score import check_images, score
-from cldis.metrics.tracking.tally import Tally
+from cldis.metrics.tracking.sums import TrackingSums
 from cldis.model import Model, load
 from cldis.navigation.decoder import codes_of
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units
+from cldis.progress import each
 from cldis.tracking.maps import FOLDER, SCORES, maps_of, save_maps
+from cldis.tracking.pictures import write_pictures
+from cldis.tracking.result import Tracking
+from cldis.training.lock import run_lock
+from cldis.training.run_data import is_run_data, open_run_data
 from cldis.training.run_folder import RunFolder
 
 FORMAT = 1
@@ -38,32 +43,6 @@ BATCH = 128  # pictures decoded at a time
 STARTS = 2  # other x_T per image, for the noise floor
 SHOWN = 3  # images kept for the gallery
 FAR = 1.0  # standard deviations that codes may lie off, root mean square over units
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Scores, the sums they were made from, and traversals to look at."""
-
-    scores: dict[str, Any]
-    tally: Tally
-    directions: Directions
-    samples: NDArray[np.uint8]  # [SHOWN or fewer, K, J, H, W, 3]
-    curves: NDArray[np.float32]  # [images, K, J]: `Observation.curve` of every image
-
-
-def track_run(
-    run: str | Path | RunFolder | Model,
-    source: ImageSource | None = None,
-    images: int = IMAGES,
-    shifts: Sequence[float] = SHIFTS,
-    steps: int = STEPS,
-    directions: Directions | None = None,
-    estimator: str = "farneback",
-    seed: int = 0,
-    progress: bool = False,
-) -> dict[str, Any]:
-    """Score the directions of a run, or of a model; writes nothing. See `track`."""
-    return track(run, source, images, shifts, steps, directions, estimator, seed, progress).scores
 
 
 def track(
@@ -113,7 +92,7 @@ def track(
         folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
         model = load(folder.path)
         directions = directions or directions_or_units(folder, model.units)
-        source = source or open_data(folder.about["data"]["source"], model.resolution)
+        source = source or open_run_data(folder, progress=progress)
     if directions.units != model.units:
         raise ValueError(
             f"the directions are of {directions.units} units, the model has {model.units}"
@@ -123,7 +102,7 @@ def track(
             f"the images are {source.resolution} px but the model is of {model.resolution} px; "
             f"open them with open_data(name, {model.resolution})"
         )
-    trained_on = folder is None or source.fingerprint == folder.about["data"]["fingerprint"]
+    trained_on = folder is None or is_run_data(folder, source)
     chosen = choose(source, images, trained_on)
     worker = Worker(model, directions, shifts, steps, estimator, seed)
     tracking = worker.run(source, chosen, progress)
@@ -201,19 +180,19 @@ class Worker:
             pictures = self.same_code(z, i)
             floor.add(pictures, self.estimator)
             again.append(pictures[-1].astype(np.uint8))
-        tally = Tally(floor.level())
+        sums = TrackingSums(floor.level())
         samples, curves = [], []
-        numbers = tqdm(chosen, desc="track", unit="image", disable=not progress)
+        numbers = each(chosen, len(chosen), "track", "images", not progress)
         for i, number in enumerate(numbers):
             frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
             picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)
-            seen = observe(frames, self.shifts, self.estimator)
-            tally.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
+            seen = image_changes(frames, self.shifts, self.estimator)
+            sums.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
             curves.append(seen.curve.astype(np.float32))
             if i < SHOWN:
                 samples.append(np.round(frames).astype(np.uint8))
-        level = tally.floor.reshape(2, -1).mean(axis=1)
-        scores = score(tally)
+        level = sums.floor.reshape(2, -1).mean(axis=1)
+        scores = score(sums)
         if not scores["active"]:
             self.warnings.append(
                 f"no direction changes the pictures more than another x_T does (noise floor "
@@ -221,7 +200,7 @@ class Worker:
                 f"train longer, or see `cldis reconstruct` for what a random x_T gives back"
             )
         scores["noise_floor"] = {"motion": float(level[0]), "appearance": float(level[1])}
-        return Tracking(scores, tally, self.directions, np.stack(samples), np.stack(curves))
+        return Tracking(scores, sums, self.directions, np.stack(samples), np.stack(curves))
 
     def compare(self, codes: Tensor) -> None:
         """Warn of images whose codes are far from those of the training images."""
@@ -293,18 +272,31 @@ def track_to_folder(
         Scores and the folder.
 
     Raises:
-        ValueError: see `track`.
+        ValueError: see `track`; scores of the run's own images would be replaced by those of other
+            images, or another process writes into the run.
     """
-    from cldis.tracking.pictures import write_pictures
-
     run = RunFolder.open(path)
     source = open_data(data, run.config.model.resolution, progress=progress) if data else None
-    tracking = track(run, source, images, progress=progress)
-    folder = Path(out) if out else run.path / FOLDER
-    checkpoint = run.latest()
-    assert checkpoint is not None
-    tracking.scores["checkpoint"] = checkpoint.name
-    write_pictures(tracking, folder)
-    save_maps(maps_of(tracking), folder)
-    write_json(folder / SCORES, tracking.scores)
+    folder = user_path(out) if out else run.path / FOLDER
+    if source is not None and not out:
+        keep_scores(run, source)
+    with run_lock(run.path) if not out else nullcontext():
+        tracking = track(run, source, images, progress=progress)
+        checkpoint = run.used()
+        tracking.scores["checkpoint"] = checkpoint.name
+        write_pictures(tracking, folder)
+        save_maps(maps_of(tracking), folder)
+        write_json(folder / SCORES, tracking.scores)
     return tracking.scores, folder
+
+
+def keep_scores(run: RunFolder, source: ImageSource) -> None:
+    """Raises ValueError: scores of other images would replace those of the run's own images."""
+    path = run.path / FOLDER / SCORES
+    if is_run_data(run, source) or not path.is_file():
+        return
+    if read_json(path).get("data", {}).get("trained_on"):
+        raise ValueError(
+            f"{path} holds scores of the images that the run was trained on, and {source.name} is "
+            f"other images; keep both: give --out DIR"
+        )

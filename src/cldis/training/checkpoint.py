@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from cldis.io import sync_directory, write_bytes, write_json
+from cldis.io import sync_directory, utf8_path, write_bytes, write_json
 from cldis.loop.feedback import Feedback
 from cldis.training.contents import State, read
 
 NAME = re.compile(r"^\d{12}$")
-FILES = ("model.safetensors", "ema.safetensors", "optimizer.safetensors", "state.json")
+MODEL = ("ema.safetensors", "state.json")  # what it takes to use a model
+FILES = (*MODEL, "model.safetensors", "optimizer.safetensors")  # and to go on with a training
 
 
 def write_checkpoint(
@@ -56,12 +57,34 @@ def write_checkpoint(
     return final
 
 
-def checkpoints(folder: Path) -> list[Path]:
-    """Complete checkpoints, oldest first."""
+def checkpoints(folder: Path, files: tuple[str, ...] = MODEL) -> list[Path]:
+    """Checkpoints that have these files, by default those from which a model can be used; the
+    oldest first."""
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if NAME.match(path.name)]
-    return sorted(path for path in found if all((path / name).is_file() for name in FILES))
+    known = [path for path in folder.iterdir() if NAME.match(path.name) and path.is_dir()]
+    return sorted(path for path in known if all((path / name).is_file() for name in files))
+
+
+def newest_complete(folder: Path) -> Path | None:
+    """The checkpoint from which a training goes on; None where there is no checkpoint at all.
+
+    Raises:
+        ValueError: the newest checkpoint lacks a file, so that going on would lose what it knows.
+    """
+    known = checkpoints(folder, ())
+    if not known:
+        return None
+    newest = known[-1]
+    missing = [name for name in FILES if not (newest / name).is_file()]
+    if not missing:
+        return newest
+    older = checkpoints(folder, FILES)
+    instead = f", or move {newest} away to go on from {older[-1].name}" if older else ""
+    raise ValueError(
+        f"{newest / missing[0]} is missing, and training cannot go on without it; restore "
+        f"it{instead}. The model itself can be used as long as {' and '.join(MODEL)} are there"
+    )
 
 
 def clean(folder: Path) -> None:
@@ -81,7 +104,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         ValueError: the file is missing or damaged.
     """
     try:
-        return load_file(path)
+        with utf8_path(path) as file:
+            return load_file(file)
     except Exception as error:  # safetensors raises its own types
         raise unreadable(path, error) from None
 

@@ -220,7 +220,7 @@ def config_in(value: Any, path: Path) -> Config:
         ValueError: unknown settings, wrong types, or out of range; the file is named.
     """
     try:
-        return Config.from_dict(value)
+        return Config.from_stored(value)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 

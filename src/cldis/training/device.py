@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from cldis.data.rendered.colour_mixing import DeviceMixer, Mixed
+from cldis.data.rendered.colour_mixing import ColourMixing, DeviceMixer
 from cldis.data.source import ImageSource
 from cldis.images import from_uint8, to_model
-from cldis.loop.closed_loop import ClosedLoop
+from cldis.loop.two_branch import TwoBranch
 
 Load = Callable[[NDArray[Any]], Tensor]
 
@@ -22,16 +22,16 @@ def loader(source: ImageSource, device: torch.device) -> Load:
 
     A GPU mixes the images of `rooms` and `kuka` itself; everything else is copied to it.
     """
-    if device.type == "cuda" and isinstance(source, Mixed):
+    if device.type == "cuda" and isinstance(source, ColourMixing):
         mixer = DeviceMixer(source, device)
         return lambda indices: from_uint8(mixer.batch(indices))
     return lambda indices: to_model(source.batch(indices), device)
 
 
-def compile_networks(model: ClosedLoop, backend: str = "inductor") -> None:
+def compile_networks(model: TwoBranch, backend: str = "inductor") -> None:
     """`torch.compile` for each network of a method, in place: names of weights stay as they are.
 
-    The step around them stays as it is: it holds the feedback and a hook, and costs little.
+    The step around them stays as it is: it holds the feedback, and costs little.
     """
     parts: list[nn.Module | None] = [model.semantic, model.denoiser]
     if model.vae is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cldis.text import one_line
+from cldis.text import shown
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
 
@@ -33,12 +33,10 @@ def info_text(info: dict[str, Any]) -> str:
     """A page of plain text for a terminal; what the run says stays on its line."""
     data, progress, config = info["data"], info["progress"], info["config"]
     rate = progress["images_per_second"]
-    baseline = config["baseline"]["method"]
-    method = f"arm {config['loop']['arm']}" if baseline == "none" else f"baseline {baseline}"
     lines = [
         f"run         {info['run']}",
         f"created     {info['created']}, git {info['git']}, seed {info['seed']}",
-        f"recipe      {config['recipe']}, {method}, "
+        f"recipe      {config['recipe']}, method {config['method']}, "
         f"{config['model']['units']} units, {config['model']['resolution']} px",
         f"data        {data['source']}: {data['images']} images, {data['skipped']} skipped, "
         f"fingerprint {data['fingerprint'][:12]}",
@@ -51,4 +49,4 @@ def info_text(info: dict[str, Any]) -> str:
         numbers = {k: v for k, v in health.items() if isinstance(v, int | float) and k != "images"}
         lines.append("health      " + ", ".join(f"{k} {v:.3g}" for k, v in numbers.items()))
         lines += [f"warning     {words}" for words in health["warnings"]]
-    return "\n".join(one_line(line) for line in lines)
+    return "\n".join(shown(line) for line in lines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from cldis.training.contents import LARGEST, MetricsLine, checked
 
 
 class MetricsLog:
-    """Appends to `metrics.jsonl`; lines after the resumed checkpoint are dropped."""
+    """Appends to `metrics.jsonl`; lines after the resumed checkpoint are dropped, since the same
+    steps come again. A run that starts anew keeps its earlier log under another name."""
 
     def __init__(self, path: Path, resume_at: int) -> None:
         self.path = path
         kept = [line for line in read_metrics(path) if line["images"] <= resume_at]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        write_text(path, text if resume_at else "")
+        if not resume_at and path.is_file() and path.stat().st_size:
+            os.replace(path, _unused_name(path.with_suffix(".earlier.jsonl")))
+            kept = []
+        write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self.board = _board(path.parent / "tensorboard", resume_at)
 
     def write(self, kind: str, images: int, values: dict[str, Any]) -> None:
@@ -59,6 +63,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def _unused_name(path: Path) -> Path:
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate, number = path.with_name(f"{path.stem}.{number}{path.suffix}"), number + 1
+    return candidate
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
@@ -70,4 +81,7 @@ def _board(folder: Path, purge_step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=purge_step or None)
+    try:
+        return SummaryWriter(str(folder), purge_step=purge_step or None)
+    except UnicodeEncodeError:  # TensorBoard takes no path that is not UTF-8
+        return None

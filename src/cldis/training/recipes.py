@@ -4,165 +4,176 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cldis.config import Config
 
 DEFAULT = "cpu64"
 
 
+Settings = Mapping[str, Any]
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """A configuration as overrides of the defaults, and what a person should expect of it."""
+    """A configuration, and what a person should expect of it.
 
-    overrides: tuple[str, ...]
+    `settings` are those of `Config` by section; what they leave out has its default there. No
+    recipe builds on another.
+    """
+
+    settings: Settings
     purpose: str
     cost: str
 
     def config(self, name: str) -> Config:
-        base = Config.from_dict({**Config().to_dict(), "recipe": name})
-        return base.with_overrides(self.overrides)
+        return Config.from_dict({**self.settings, "recipe": name})
 
-
-# The diffusion branch alone, z_sem a point and its units tokens (EncDiff), in small batches: the
-# winner of suite px64, where it is the cell encdiff_16.
-CPU64 = (
-    "loop.arm=diffae",
-    "model.gaussian=false",
-    "training.batch=16",
-    "training.images=256000",
-)
-# The VAE leads while C rises, then pulls, then rests: the cell closed_led_go of suite px64.
-LOOP64 = (
-    "model.gaussian=false",
-    "vae.beta=200",  # the likelihood sums over four times the pixels of 32 px
-    "distillation.kind=mse",
-    "distillation.weight=2e-3",
-    "distillation.release=208000",
-    "feedback.warmup=5000",
-    "feedback.rate=0.08",
-    "loop.lead=160000",
-    "training.batch=32",
-    "training.images=256000",
-)
-# The same at 32 px, for longer: the cell closed_led_go of suite led.
-ROOMS32 = (
-    "model.resolution=32",
-    "model.width=32",
-    "model.attention=[]",
-    "model.gaussian=false",
-    "distillation.kind=mse",
-    "distillation.weight=2e-3",
-    "distillation.warmup=5000",
-    "distillation.release=384000",
-    "feedback.warmup=5000",
-    "feedback.rate=0.05",
-    "feedback.log_snr_max=-2",
-    "loop.lead=256000",
-    "training.batch=32",
-    "training.images=512000",
-)
-ARMS32 = (
-    "model.resolution=32",
-    "feedback.log_snr_max=-2",
-    "model.width=32",
-    "model.attention=[]",
-    "distillation.weight=2e-4",
-    "distillation.warmup=10000",
-    "feedback.warmup=10000",
-    "training.images=64000",
-)
-STUDY32 = (
-    *ARMS32,
-    "distillation.warmup=5000",
-    "feedback.warmup=5000",
-    "feedback.rate=0.3",
-    "training.batch=32",
-    "training.images=32000",
-)
-DIFFAE64 = (
-    "model.units=512",
-    "model.patch=1",
-    "model.width=64",
-    "model.multipliers=[1,2,4,8]",
-    "model.blocks=2",
-    "model.attention=[16]",
-    "model.dropout=0.1",
-    "model.conditioning=adagn",
-    "model.embed=512",
-    "model.encoder=diffae",
-    "model.encoder_width=64",
-    "model.encoder_multipliers=[1,2,4,8,8]",
-    "diffusion.prediction=epsilon",
-    "training.images=72000000",
-    "training.batch=128",
-    "training.learning_rate=1e-4",
-    "training.ema=1280000",
-    "training.checkpoint_every=640000",
-    "training.sample_every=640000",
-)
-TINY = (
-    "model.resolution=32",
-    "model.units=6",
-    "model.width=16",
-    "model.embed=32",
-    "model.attention=[]",
-    "model.encoder_width=16",
-    "model.vae_width=16",
-    "distillation.warmup=1000",
-    "feedback.warmup=1000",
-    "feedback.log_snr_max=-2",
-    "training.images=6400",
-    "training.batch=32",
-    "training.log_every=640",
-    "training.checkpoint_every=3200",
-    "training.sample_every=3200",
-    "training.learning_rate_warmup=320",
-    "training.ema=1600",
-)
 
 RECIPES = {
+    # The winner of suite px64, where it is the cell encdiff_16.
     "cpu64": Recipe(
-        CPU64,
-        "own photos at 64 px on a small machine: the diffusion branch alone, which won the study",
+        {
+            "method": "encdiff",
+            "model": {"resolution": 64, "width": 40, "attention": [8], "gaussian": False},
+            "training": {"images": 256_000, "batch": 16},
+        },
+        "own photos at 64 px on a small machine: EncDiff, which won the study",
         "about 50 minutes on one CPU core",
     ),
+    # The cell closed_led_go of suite px64.
     "loop64": Recipe(
-        LOOP64,
-        "the closed loop at 64 px: the VAE leads",
+        {
+            "method": "closed",
+            "model": {"resolution": 64, "width": 40, "attention": [8], "gaussian": False},
+            # The likelihood sums over four times the pixels of 32 px.
+            "vae": {"beta": 200.0},
+            "distillation": {"kind": "mse", "weight": 2e-3, "warmup": 20_000, "end": 208_000},
+            "feedback": {"warmup": 5_000, "rate": 0.08, "log_snr_max": -3.4},
+            "loop": {"vae_alone": 160_000},
+            "training": {"images": 256_000, "batch": 32},
+        },
+        "the closed loop at 64 px: the VAE trains alone first",
         "about 30 minutes on one CPU core",
     ),
+    # The cell closed_led_go of suite led.
     "rooms32": Recipe(
-        ROOMS32,
+        {
+            "method": "closed",
+            "model": {"resolution": 32, "width": 32, "attention": [], "gaussian": False},
+            "vae": {"beta": 50.0},
+            "distillation": {"kind": "mse", "weight": 2e-3, "warmup": 5_000, "end": 384_000},
+            "feedback": {"warmup": 5_000, "rate": 0.05, "log_snr_max": -2.0},
+            "loop": {"vae_alone": 256_000},
+            "training": {"images": 512_000, "batch": 32},
+        },
         "the closed loop at 32 px, for longer: the best of the loops there",
         "about 40 minutes on one CPU core",
     ),
     "demo": Recipe(
-        (
-            *CPU64,
-            "training.learning_rate=2e-4",
-            "training.images=12800",
-            "training.start_from=starter:rooms64",
-        ),
+        {
+            "method": "encdiff",
+            "model": {"resolution": 64, "width": 40, "attention": [8], "gaussian": False},
+            "training": {
+                "images": 12_800,
+                "batch": 16,
+                "learning_rate": 2e-4,
+                "start_from": "starter:rooms64",
+            },
+        },
         "`make demo`: the default recipe, going on from a packaged starter that it trained",
         "about 3 minutes on one CPU core",
     ),
     "arms32": Recipe(
-        ARMS32,
-        "the ablation of the four arms at 32 px (set loop.arm)",
+        {
+            "method": "closed",
+            "model": {"resolution": 32, "width": 32, "attention": [], "gaussian": True},
+            "vae": {"beta": 50.0},
+            "distillation": {"kind": "kl", "weight": 2e-4, "warmup": 10_000},
+            "feedback": {"warmup": 10_000, "rate": 0.07, "log_snr_max": -2.0},
+            "training": {"images": 64_000, "batch": 64},
+        },
+        "the ablation of the loop at 32 px (set method to closed, open, diffusion or vae)",
         "about 4 minutes on one CPU core",
     ),
     "study32": Recipe(
-        STUDY32,
-        "the study of `cldis bench`: twice as many steps per image, half the images",
+        {
+            "method": "closed",
+            "model": {"resolution": 32, "width": 32, "attention": [], "gaussian": True},
+            "vae": {"beta": 50.0},
+            "distillation": {"kind": "kl", "weight": 2e-4, "warmup": 5_000},
+            "feedback": {"warmup": 5_000, "rate": 0.3, "log_snr_max": -2.0},
+            "training": {"images": 32_000, "batch": 32},
+        },
+        "the study of `cldis bench`: twice as many steps per image as arms32, half the images",
         "about 3 minutes on one CPU core",
     ),
     "diffae64": Recipe(
-        DIFFAE64,
+        {
+            "method": "closed",
+            "model": {
+                "resolution": 64,
+                "units": 512,
+                "patch": 1,
+                "width": 64,
+                "multipliers": [1, 2, 4, 8],
+                "blocks": 2,
+                "attention": [16],
+                "dropout": 0.1,
+                "conditioning": "adagn",
+                "embed": 512,
+                "encoder": "diffae",
+                "encoder_width": 64,
+                "encoder_multipliers": [1, 2, 4, 8, 8],
+                "gaussian": True,
+            },
+            "diffusion": {"prediction": "epsilon"},
+            "vae": {"beta": 50.0},
+            "distillation": {"kind": "kl", "weight": 5e-5, "warmup": 20_000},
+            "feedback": {"warmup": 20_000, "rate": 0.07, "log_snr_max": -3.4},
+            "training": {
+                "images": 72_000_000,
+                "batch": 128,
+                "learning_rate": 1e-4,
+                "ema": 1_280_000,
+                "checkpoint_every": 640_000,
+                "sample_every": 640_000,
+            },
+        },
         "closed loop around the official Diff-AE celeba64 networks, for a large GPU",
         "several GPU-days (not measured here)",
     ),
-    "tiny": Recipe(TINY, "a smoke test: seconds, no good pictures", "under 1 minute on one core"),
+    "tiny": Recipe(
+        {
+            "method": "closed",
+            "model": {
+                "resolution": 32,
+                "units": 6,
+                "width": 16,
+                "embed": 32,
+                "attention": [],
+                "encoder_width": 16,
+                "vae_width": 16,
+                "gaussian": True,
+            },
+            "vae": {"beta": 50.0},
+            "distillation": {"kind": "kl", "weight": 5e-5, "warmup": 1_000},
+            "feedback": {"warmup": 1_000, "rate": 0.07, "log_snr_max": -2.0},
+            "training": {
+                "images": 6_400,
+                "batch": 32,
+                "learning_rate_warmup": 320,
+                "ema": 1_600,
+                "log_every": 640,
+                "checkpoint_every": 3_200,
+                "sample_every": 3_200,
+            },
+        },
+        "a smoke test: seconds, no good pictures",
+        "under 1 minute on one core",
+    ),
 }
 
 
@@ -180,9 +191,9 @@ def recipe_config(name: str) -> Config:
 
 
 def stretched(config: Config, images: int) -> Config:
-    """The same recipe over another budget: every stage keeps its share of it.
+    """The same recipe over another budget: every phase keeps its share of it.
 
-    The stages (`loop.lead`, both warm-ups, `distillation.release`) end at the same share of
+    The phases (`loop.vae_alone`, both warm-ups, `distillation.end`) end at the same share of
     `images` as before, and `feedback.rate` changes inversely, so that C rises to the same nats.
 
     Raises:
@@ -195,16 +206,16 @@ def stretched(config: Config, images: int) -> Config:
     def share(count: int) -> int:
         return count * images // before
 
-    lead, release = share(config.loop.lead), config.distillation.release
+    alone, end = share(config.loop.vae_alone), config.distillation.end
     warmup = share(config.distillation.warmup)
-    if release:  # 0 means never, whatever the budget
-        release = max(share(release), lead + 1, warmup + 1)
+    if end:  # 0 means never, whatever the budget
+        end = max(share(end), alone + 1, warmup + 1)
     return config.with_overrides(
         [
             f"training.images={images}",
-            f"loop.lead={lead}",
+            f"loop.vae_alone={alone}",
             f"distillation.warmup={warmup}",
-            f"distillation.release={release}",
+            f"distillation.end={end}",
             f"feedback.warmup={share(config.feedback.warmup)}",
             f"feedback.rate={config.feedback.rate * before / images}",
         ]

@@ -13,21 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cldis.config import Config
+from cldis.data.catalogue import CATALOGUE
 from cldis.data.skipped import skipped_table
-from cldis.io import read_json, write_json, write_text
-from cldis.training.checkpoint import checkpoints
+from cldis.io import read_json, user_path, write_json, write_text
+from cldis.text import command
+from cldis.training.checkpoint import MODEL, checkpoints
 from cldis.training.contents import LARGEST, RunRecord, checked, config_in
 
 if TYPE_CHECKING:
     from cldis.data.source import ImageSource
 
-FORMAT = 1
+FORMAT = 2  # that of the settings too: cldis.config_upgrade
+LOCK = ".lock"  # says which process writes into a run (`cldis.training.lock`)
 PACKAGES = ("cldis", "torch", "numpy", "diffusers", "accelerate", "safetensors", "pillow")
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and self-description of a run."""
+    """Paths and self-description of a run, which may not be on disk yet."""
 
     path: Path
     config: Config
@@ -46,20 +49,41 @@ class RunFolder:
         return self.path / "samples"
 
     def latest(self) -> Path | None:
+        """The newest checkpoint from which the model can be used."""
         found = checkpoints(self.checkpoints)
         return found[-1] if found else None
 
-    @classmethod
-    def create(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
-        """Start a run folder.
+    def used(self) -> Path:
+        """As `latest`.
 
         Raises:
-            ValueError: the folder holds something already.
+            ValueError: there is none; the message says what is missing.
         """
-        if path.exists() and (not path.is_dir() or not _unused(path)):
+        newest = self.latest()
+        if newest is not None:
+            return newest
+        folders = checkpoints(self.checkpoints, ())
+        if folders:
+            lost = [name for name in MODEL if not (folders[-1] / name).is_file()]
             raise ValueError(
-                f"{path} is not empty; choose another --out, or --resume to go on with a run"
+                f"{self.path} has no checkpoint that can be used: {folders[-1] / lost[0]} is "
+                f"missing; restore it"
             )
+        raise ValueError(
+            f"{self.path} has no checkpoint yet; go on with "
+            f"`{command('cldis', 'train')} ... {command('--out', self.path, '--resume')}`"
+        )
+
+    @classmethod
+    def create(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
+        """`plan` a run and `write` it."""
+        run = cls.plan(path, config, source, data)
+        run.write(source)
+        return run
+
+    @classmethod
+    def plan(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
+        """A new run with all that is known of it; nothing is written."""
         from cldis.training.precision import settled
 
         config = settled(config)  # a run that goes on elsewhere keeps its arithmetic
@@ -69,7 +93,7 @@ class RunFolder:
             "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
             "seed": config.training.seed,
             "data": {
-                "source": data,
+                **place_of(data, path),
                 "name": source.name,
                 "images": len(source),
                 "resolution": source.resolution,
@@ -81,11 +105,30 @@ class RunFolder:
             "git": git_revision(),
             "machine": {"platform": platform.platform(), "python": platform.python_version()},
         }
-        path.mkdir(parents=True, exist_ok=True)
-        write_json(path / "config.json", config.to_dict())
-        write_text(path / "skipped.tsv", skipped_table(source.skipped))
-        write_json(path / "run.json", about)
         return cls(path, config, about)
+
+    def write(self, source: ImageSource) -> None:
+        """Start the folder of a planned run.
+
+        Raises:
+            ValueError: the folder holds something already.
+        """
+        if self.path.exists() and (not self.path.is_dir() or not _unused(self.path)):
+            raise ValueError(
+                f"{self.path} is not empty; choose another --out, or --resume to go on with a run"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "skipped.tsv", skipped_table(source.skipped))
+        self.write_settings()
+
+    def write_settings(self) -> None:
+        """Write the settings, and last what says that this is a run."""
+        write_json(self.path / "config.json", self.config.to_dict())
+        self.write_about()
+
+    def write_about(self) -> None:
+        """Write `run.json`."""
+        write_json(self.path / "run.json", {**self.about, "format": FORMAT})
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
@@ -94,7 +137,7 @@ class RunFolder:
         Raises:
             ValueError: no run there, damaged, or written by a newer version.
         """
-        path = Path(path)
+        path = user_path(path)
         if not (path / "run.json").is_file() or not (path / "config.json").is_file():
             what = "is not a run folder (no run.json)" if path.exists() else "does not exist"
             raise ValueError(f"{path} {what}; give the folder that `cldis train --out` wrote")
@@ -115,9 +158,28 @@ class RunFolder:
 def _unused(folder: Path) -> bool:
     """Empty, or left by a process that was killed before `run.json`, which is written last."""
     return all(
-        path.name in ("config.json", "skipped.tsv") or path.name.endswith(".tmp")
+        path.name in ("config.json", "skipped.tsv", LOCK) or path.name.endswith(".tmp")
         for path in folder.iterdir()
     )
+
+
+def place_of(data: str, run: Path) -> dict[str, str]:
+    """What `run.json` says of where the data is: `source`, a name or an absolute path, and
+    `relative`, the same path seen from the run folder, which holds when both are moved."""
+    if not is_path(data):
+        return {"source": data}
+    folder = user_path(data).resolve()
+    try:
+        return {"source": str(folder), "relative": os.path.relpath(folder, run.resolve())}
+    except ValueError:  # another drive
+        return {"source": str(folder)}
+
+
+def is_path(data: str) -> bool:
+    """Whether a name of data means a folder here, not a data set made here or on the Hub."""
+    if data in CATALOGUE or data.startswith("hf:"):
+        return False
+    return os.path.isabs(data) or user_path(data).is_dir() or data.startswith(("~", "."))
 
 
 def versions() -> dict[str, str]:

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from cldis.diffusion.sampling import fast
 from cldis.images import grid, save_png
-from cldis.loop.closed_loop import ClosedLoop
+from cldis.loop.two_branch import TwoBranch
 
 
 @torch.no_grad()
-def sample_grid(model: ClosedLoop, x: Tensor, path: Path, steps: int = 10) -> None:
+def sample_grid(model: TwoBranch, x: Tensor, path: Path, steps: int = 10) -> None:
     """Columns: images; rows: the image, z_sem decoded from random x_T, the VAE's mean.
 
-    x [n, 3, H, W] in [-1, 1]. Rows of branches that the arm lacks are left out.
+    x [n, 3, H, W] in [-1, 1]. Rows of branches that the method lacks are left out.
     """
     rows = [x]
     if model.denoiser is not None and model.semantic is not None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cldis.io import read_json
-from cldis.loop.closed_loop import ClosedLoop
 from cldis.loop.feedback import Feedback
+from cldis.loop.two_branch import TwoBranch
 from cldis.training.checkpoint import load_into, load_tensors, read_state
 from cldis.training.contents import FeedbackState, checked
 from cldis.training.run_folder import RunFolder
@@ -16,7 +16,7 @@ PREFIX = "starter:"
 FOLDER = Path(__file__).parent.parent / "starters"
 
 
-def load_starter(origin: str, model: ClosedLoop, ema: ClosedLoop, feedback: Feedback) -> None:
+def load_starter(origin: str, model: TwoBranch, ema: TwoBranch, feedback: Feedback) -> None:
     """Put averaged weights and the state of C into a fresh model.
 
     Args:

@@ -1,10 +1,9 @@
-"""The training loop: one process or many, any arm, exact resume (on Hugging Face accelerate)."""
+"""The training loop: one process or many, any method, exact resume (on Hugging Face accelerate)."""
 
 from __future__ import annotations
 
 import math
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -16,17 +15,19 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
-from tqdm import tqdm
 
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.data.split import split
-from cldis.loop.closed_loop import ClosedLoop, Draws
 from cldis.loop.feedback import build_feedback
-from cldis.loop.phases import stage_at
-from cldis.methods import build
+from cldis.loop.phases import phase_at
+from cldis.loop.step import StepNoise
+from cldis.loop.two_branch import TwoBranch
+from cldis.methods.build import build
+from cldis.progress import progress_bar
 from cldis.training import checkpoint, health
 from cldis.training.device import compile_networks, loader
+from cldis.training.interrupts import Interrupts
 from cldis.training.log import MetricsLog
 from cldis.training.precision import settled
 from cldis.training.run_folder import RunFolder
@@ -43,7 +44,7 @@ class Diverged(RuntimeError):
 
 
 class Trainer:
-    """Trains the arm of `run.config` on `source`, writing into `run`."""
+    """Trains the method of `run.config` on `source`, writing into `run`."""
 
     def __init__(self, run: RunFolder, source: ImageSource, quiet: bool = False) -> None:
         config = run.config
@@ -68,7 +69,7 @@ class Trainer:
         optimizer = torch.optim.Adam(
             model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.99)
         )
-        self.feedback = build_feedback(config.feedback, config.loop.arm, model.process)
+        self.feedback = build_feedback(config, model.process)
         self.images = 0
         if config.training.start_from and run.latest() is None:
             load_starter(config.training.start_from, model, self.averaged, self.feedback)
@@ -78,22 +79,28 @@ class Trainer:
         self.load = loader(source, self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
-        self.asked = False  # by a signal, in this process
+        self.stop_requested = False  # by a signal, in this process
         self.stop = False  # agreed by all processes
 
     def resume(self) -> None:
-        """Load the newest checkpoint, if there is one."""
+        """Load the newest checkpoint, if there is one.
+
+        Raises:
+            ValueError: the newest checkpoint lacks a file or is damaged.
+        """
         if self.accelerator.is_main_process:
             for folder in (self.run.path, self.run.checkpoints, self.run.samples):
                 checkpoint.clean(folder)
-        path = self.run.latest()
+        path = checkpoint.newest_complete(self.run.checkpoints)
         if path is None:
             return
         origin = str(path)
         load, name = checkpoint.load_tensors, ".safetensors"
         checkpoint.load_into(self.raw, load(path / f"model{name}"), origin)
         checkpoint.load_into(self.averaged, load(path / f"ema{name}"), origin)
-        checkpoint.load_optimizer(self.inner, self.names, load(path / f"optimizer{name}"), origin)
+        checkpoint.load_optimizer(
+            self.base_optimizer, self.names, load(path / f"optimizer{name}"), origin
+        )
         state = checkpoint.read_state(path)
         self.images = state["images"]
         self.ema.n_averaged.fill_(state["averaged"])
@@ -110,16 +117,16 @@ class Trainer:
         total, batch = self.config.training.images, self.config.training.batch
         steps = math.ceil(total / batch)
         main = self.accelerator.is_main_process
-        self.log = MetricsLog(self.run.metrics, self.images) if main else None
+        self.metrics_log = MetricsLog(self.run.metrics, self.images) if main else None
         try:
             with Interrupts(self.ask_to_stop), self.bar(steps * batch) as bar:
                 self.loop(steps, bar)
         finally:
-            if self.log is not None:
-                self.log.close()
+            if self.metrics_log is not None:
+                self.metrics_log.close()
         return self.images >= total
 
-    def loop(self, steps: int, bar: tqdm) -> None:
+    def loop(self, steps: int, bar: Any) -> None:
         """The steps that are left. The checkpoint comes last: it vouches for log and samples."""
         every, batch = self.config.training, self.config.training.batch
         meter = Meter()
@@ -129,26 +136,25 @@ class Trainer:
             last = step + 1 == steps
             meter.add(terms, batch)
             bar.update(batch)
-            if last or self.crossed(every.log_every):
-                self.write("train", meter.take())
+            if last or self.is_due(every.log_every):
+                self.log("train", meter.take())
                 bar.set_postfix_str(meter.words)
-            if last or self.crossed(every.sample_every):
-                self.look(bar)
-            if last or self.stop or self.crossed(every.checkpoint_every):
+            if last or self.is_due(every.sample_every):
+                self.report_health(bar)
+            if last or self.stop or self.is_due(every.checkpoint_every):
                 self.save()
             if self.stop:
                 break
 
     def step(self, step: int) -> dict[str, float]:
-        """One optimiser step over the global batch: the two updates of the closed loop, then C."""
+        """One optimiser step over the global batch: the updates of the method, then C."""
         config, device = self.config, self.accelerator.device
         indices = self.order.step(step)
         seed = step_seed(config.training.seed, step)
         generator = torch.Generator(device).manual_seed(seed)
-        draws = Draws.draw(config, len(indices), generator)
+        noise = StepNoise.draw(config, len(indices), generator)
         torch.manual_seed(seed + self.accelerator.process_index)  # dropout
-        stage = stage_at(config, self.images)
-        self.feedback.leading = not stage.diffusion
+        phase = phase_at(config, self.images)
         self.set_learning_rate()
 
         sums: Tensor | None = None
@@ -159,46 +165,49 @@ class Trainer:
             rows = slice(start, start + self.rows)
             x = self.load(indices[rows])
             with self.accelerator.accumulate(self.model):
-                out = self.model(x, draws.rows(rows.start, rows.stop), stage, self.feedback)
+                out = self.model(x, noise.rows(rows.start, rows.stop), phase, self.feedback)
                 self.accelerator.backward(out.loss)
-                if self.accelerator.sync_gradients:
-                    self.clip(out.terms)
+                norms = self.clip() if self.accelerator.sync_gradients else {}
                 self.optimizer.step()
                 self.optimizer.zero_grad()
-            out.terms["loss"] = out.loss.detach()
-            for name, value in out.terms.items():
+            for name, value in {"loss": out.loss.detach(), **out.terms, **norms}.items():
                 terms[name] = terms.get(name, value.new_zeros(())) + value.float()
             if out.signal is not None:
                 sums = out.signal if sums is None else sums + out.signal
         self.ema.update_parameters(self.raw)
         means, sums = self.reduce(terms, sums)
-        if stage.vae:
+        if phase.vae:
             self.feedback.update(sums, self.images + config.training.batch, config.training.batch)
         if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
             raise Diverged(self.diverged_words())
-        if config.uses_capacity and stage.vae:
+        if config.uses_capacity and phase.vae:
             means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
         if config.distils:
-            means["lambda_dt"] = stage.weight
+            means["lambda_dt"] = phase.lambda_dt
         return means
 
-    def clip(self, terms: dict[str, Tensor]) -> None:
-        """Clip each branch by itself: nats of the VAE must not scale the U-Net's step."""
+    def clip(self) -> dict[str, Tensor]:
+        """Clip each branch by itself: nats of the VAE must not scale the U-Net's step.
+
+        Returns the norm of each before it was clipped.
+        """
+        norms = {}
         for name, parameters in self.raw.branches().items():
             limit = self.config.training.gradient_clip if name == "diffusion" else math.inf
             norm = self.accelerator.clip_grad_norm_(parameters, limit)
-            terms[f"{name}_gradient_norm"] = torch.as_tensor(norm)
+            norms[f"{name}_gradient_norm"] = torch.as_tensor(norm)
+        return norms
 
     def reduce(
         self, terms: dict[str, Tensor], sums: Tensor | None
-    ) -> tuple[dict[str, float], Tensor]:
+    ) -> tuple[dict[str, float], Tensor | None]:
         """Means of the terms over micro-batches and processes, sums of the signal; one message."""
         accumulate = self.config.training.accumulate
         names = sorted(terms)
         head = [
             terms[name] / (1 if name.endswith("gradient_norm") else accumulate) for name in names
         ]
-        flag = head[0].new_tensor(float(self.asked))
+        flag = head[0].new_tensor(float(self.stop_requested))
         tail = sums.float() if sums is not None else flag.new_zeros(1)
         message = torch.cat([torch.stack([*head, flag]), tail])
         processes = self.accelerator.num_processes
@@ -207,7 +216,7 @@ class Trainer:
         values = message.cpu()
         self.stop = bool(values[len(names)] > 0)
         means = {name: float(values[i]) / processes for i, name in enumerate(names)}
-        return means, values[len(names) + 1 :]
+        return means, None if sums is None else values[len(names) + 1 :]
 
     def save(self) -> None:
         """Write a checkpoint (main process).
@@ -224,7 +233,7 @@ class Trainer:
                 self.images,
                 self.raw.state_dict(),
                 self.averaged.state_dict(),
-                checkpoint.optimizer_tensors(self.inner, self.names),
+                checkpoint.optimizer_tensors(self.base_optimizer, self.names),
                 {
                     "averaged": int(self.ema.n_averaged),
                     "feedback": self.feedback.state(),
@@ -234,7 +243,7 @@ class Trainer:
             )
         self.accelerator.wait_for_everyone()
 
-    def look(self, bar: tqdm) -> None:
+    def report_health(self, bar: Any) -> None:
         """Health and a sample grid from the averaged weights (main process)."""
         if not self.accelerator.is_main_process:
             return
@@ -243,42 +252,42 @@ class Trainer:
         if len(x) >= 2:
             found = health.measure(model, x)
             words = health.warnings(found, self.config.model.units)
-            self.write("health", {**found, "warnings": words})
+            self.log("health", {**found, "warnings": words})
             for text in words if not self.quiet else []:
                 bar.write(f"warning: {text}")
         sample_grid(model, x[:8], self.run.samples / f"{self.images:012d}.png")
 
-    def write(self, kind: str, values: dict[str, Any]) -> None:
-        if self.log is not None:
-            self.log.write(kind, self.images, values)
+    def log(self, kind: str, values: dict[str, Any]) -> None:
+        if self.metrics_log is not None:
+            self.metrics_log.write(kind, self.images, values)
 
-    def crossed(self, every: int) -> bool:
+    def is_due(self, every: int) -> bool:
         """Whether the last batch passed a multiple of `every` images."""
         return self.images // every > (self.images - self.config.training.batch) // every
 
     def set_learning_rate(self) -> None:
-        """A linear warm-up, and another when the diffusion branch joins a VAE that led."""
-        warmup, lead = self.config.training.learning_rate_warmup, self.config.loop.lead
-        seen = self.images - (lead if self.images >= lead else 0) + self.config.training.batch
+        """A linear warm-up, and another when the diffusion branch joins a VAE that was alone."""
+        warmup, alone = self.config.training.learning_rate_warmup, self.config.loop.vae_alone
+        seen = self.images - (alone if self.images >= alone else 0) + self.config.training.batch
         ramp = min(1.0, seen / warmup) if warmup else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.training.learning_rate * ramp
 
     @property
-    def averaged(self) -> ClosedLoop:
-        return cast(ClosedLoop, self.ema.module.eval())
+    def averaged(self) -> TwoBranch:
+        return cast(TwoBranch, self.ema.module.eval())
 
     @property
-    def inner(self) -> torch.optim.Optimizer:
+    def base_optimizer(self) -> torch.optim.Optimizer:
         return getattr(self.optimizer, "optimizer", self.optimizer)
 
     def ask_to_stop(self) -> None:
         """Save and stop after this step, in every process."""
-        self.asked = True
+        self.stop_requested = True
 
-    def bar(self, total: int) -> tqdm:
+    def bar(self, total: int) -> Any:
         hidden = self.quiet or not self.accelerator.is_main_process
-        return tqdm(total=total, initial=self.images, unit="img", disable=hidden, smoothing=0.05)
+        return progress_bar(total, "train", "images", hidden, self.images)
 
     def diverged_words(self) -> str:
         last = self.run.latest()
@@ -291,7 +300,7 @@ class Trainer:
 
 
 class Meter:
-    """Means of the terms since the last look, each over the steps that had it, with the rate."""
+    """Means of the terms since the last line, each over the steps that had it, with the rate."""
 
     def __init__(self) -> None:
         self.words = ""
@@ -317,29 +326,6 @@ class Meter:
         return found
 
 
-class Interrupts:
-    """The first Ctrl-C or SIGTERM asks to stop after this step; the second stops at once."""
-
-    def __init__(self, ask: Callable[[], None]) -> None:
-        self.ask = ask
-
-    def __enter__(self) -> None:
-        self.before: dict[int, Any] = {}
-        try:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.before[number] = signal.signal(number, self.handle)
-        except ValueError:  # not the main thread: leave the signals to its owner
-            pass
-
-    def handle(self, number: int, frame: Any) -> None:
-        signal.signal(number, self.before[number])
-        self.ask()
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
 def accelerator(config: Config) -> Accelerator:
     """An Accelerator whose world size is what the launcher announced.
 
@@ -351,10 +337,10 @@ def accelerator(config: Config) -> Accelerator:
         cpu=not torch.cuda.is_available(),
         mixed_precision=settled(config).training.precision,
         gradient_accumulation_steps=config.training.accumulate,
-        # While the VAE leads, the other branch has no gradients; once it rests, it has none.
+        # A branch that does not learn in a phase has no gradients there.
         kwargs_handlers=[
             DistributedDataParallelKwargs(
-                find_unused_parameters=config.loop.lead > 0 or config.distillation.release > 0
+                find_unused_parameters=config.loop.vae_alone > 0 or config.distillation.end > 0
             )
         ],
     )

@@ -10,24 +10,23 @@ import torch
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.images import to_model
-from cldis.loop.closed_loop import ClosedLoop
+from cldis.loop.two_branch import TwoBranch
 
 IMAGES = 512
 BATCH = 64
 
 
 @torch.no_grad()
-def unit_statistics(model: ClosedLoop, source: ImageSource) -> dict[str, list[float]]:
+def unit_statistics(model: TwoBranch, source: ImageSource) -> dict[str, list[float]]:
     """Mean and standard deviation of the code's means, per unit, over up to 512 training images.
 
-    z_sem, or z_disen where the arm has no z_sem.
+    z_sem, or z_disen where the method has no z_sem.
     """
     train, _ = split(len(source))
     chosen = np.sort(np.random.default_rng(0).permutation(train)[:IMAGES])
     device = next(model.parameters()).device
-    encode = model.semantic if model.semantic is not None else model.vae and model.vae.encode
-    assert encode is not None
     parts = np.array_split(chosen, math.ceil(len(chosen) / BATCH))
-    means = torch.cat([encode(to_model(source.batch(part), device)).mean for part in parts]).cpu()
+    codes = [model.encode(to_model(source.batch(part), device)).mean for part in parts]
+    means = torch.cat(codes).cpu()
     spread = means.std(dim=0, correction=0)
     return {"mean": means.mean(dim=0).tolist(), "std": spread.tolist()}

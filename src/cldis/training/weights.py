@@ -11,12 +11,13 @@ from pathlib import Path
 from safetensors import safe_open
 
 from cldis.config import Config
-from cldis.loop.closed_loop import ClosedLoop
-from cldis.methods import build, outline
+from cldis.io import utf8_path
+from cldis.loop.two_branch import TwoBranch
+from cldis.methods.build import build, outline
 from cldis.training.checkpoint import load_into, load_tensors, unreadable
 
 
-def open_networks(config: Config, path: Path, origin: str | Path) -> ClosedLoop:
+def open_networks(config: Config, path: Path, origin: str | Path) -> TwoBranch:
     """The method of `config` with the weights in `path`.
 
     Args:
@@ -49,7 +50,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
         ValueError: the file is missing or damaged.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+        with utf8_path(path) as name, safe_open(name, framework="pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}
     except Exception as error:  # safetensors raises its own types
         raise unreadable(path, error) from None

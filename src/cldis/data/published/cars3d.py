@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.data.published.grid import PublishedGrid, decode_arrays
-from cldis.data.published.protocol import CARS3D, damaged, find, identity
+from cldis.data.published.grid import PublishedGrid
+from cldis.data.published.protocol import CARS3D, damaged, find
 
 CARS, AZIMUTHS, ELEVATIONS = 183, 24, 4
 FACTORS = {"elevation": ELEVATIONS, "azimuth": AZIMUTHS, "object": CARS}
@@ -32,12 +32,9 @@ class Cars3d(PublishedGrid):
         """
         path = find("cars3d", "data/cars", "cars", CARS3D.name)
         files = sorted(path.glob("*_mesh.mat")) if path.is_dir() else [path]
-        count = int(np.prod(list(FACTORS.values())))
-        decoded = decode_arrays(
-            identity("cars3d", *files), _images(path, files), count, resolution, cache_dir, progress
-        )
-        super().__init__("cars3d", FACTORS, resolution, decoded)
-        cars = [label.split("/")[0] for label in decoded.labels[:: AZIMUTHS * ELEVATIONS]]
+        pictures = _images(path, files)
+        super().__init__("cars3d", FACTORS, files, pictures, resolution, cache_dir, progress)
+        cars = [label.split("/")[0] for label in self.stored.labels[:: AZIMUTHS * ELEVATIONS]]
         self._place = np.argsort(cars)  # object number -> position of the car in the cache
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cldis.data.published.grid import PublishedGrid, decode_arrays
+from cldis.data.published.grid import PublishedGrid
 from cldis.data.published.npz import npz_pictures
-from cldis.data.published.protocol import DSPRITES, find, identity
+from cldis.data.published.protocol import DSPRITES, find
 
 FACTORS = {"shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
 SIDE = 64
@@ -32,12 +32,5 @@ class DSprites(PublishedGrid):
         path = find("dsprites", DSPRITES.name)
         count = int(np.prod(list(FACTORS.values())))
         pictures = npz_pictures("dsprites", path, "imgs", (count, SIDE, SIDE))
-        decoded = decode_arrays(
-            identity("dsprites", path),
-            ((label, np.where(row, WHITE, BLACK)) for label, row in pictures),
-            count,
-            resolution,
-            cache_dir,
-            progress,
-        )
-        super().__init__("dsprites", FACTORS, resolution, decoded)
+        white = ((label, np.where(row, WHITE, BLACK)) for label, row in pictures)
+        super().__init__("dsprites", FACTORS, [path], white, resolution, cache_dir, progress)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from cldis.data.published.grid import PublishedGrid, decode_arrays
+from cldis.data.published.grid import PublishedGrid
 from cldis.data.published.npz import npz_pictures
-from cldis.data.published.protocol import FILES, find, identity
+from cldis.data.published.protocol import FILES, find
 
 # Colours and shapes; the other factors are the same everywhere.
 VARIANTS = {"mpi3d_toy": (6, 6), "mpi3d_real": (6, 6), "mpi3d_real_complex": (4, 4)}
@@ -38,13 +39,10 @@ class Mpi3d(PublishedGrid):
         factors = {"object_colour": colours, "object_shape": shapes, **OTHERS}
         count = int(np.prod(list(factors.values())))
         path = find(name, FILES[name][0].name)
+        pictures = npz_pictures(name, path, "images", (count, *PICTURE))
+        super().__init__(name, factors, [path], pictures, resolution, cache_dir, progress)
 
-        decoded = decode_arrays(
-            identity(name, path),
-            npz_pictures(name, path, "images", (count, *PICTURE)),
-            count,
-            resolution,
-            cache_dir,
-            progress,
-        )
-        super().__init__(name, factors, resolution, decoded)
+
+Toy = partial(Mpi3d, "mpi3d_toy")
+Real = partial(Mpi3d, "mpi3d_real")
+RealComplex = partial(Mpi3d, "mpi3d_real_complex")

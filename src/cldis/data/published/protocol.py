@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cldis.data.cache import stamp
+from cldis.io import user_path
 
 DOCUMENT = "docs/data.md"
 NORB = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
@@ -99,7 +100,7 @@ FILES: dict[str, tuple[PublishedFile, ...]] = {
 def data_folder() -> Path | None:
     """`$CLDIS_DATA`, or None where it is not set."""
     folder = os.environ.get("CLDIS_DATA")
-    return Path(folder).expanduser() if folder else None
+    return user_path(folder) if folder else None
 
 
 def find(data: str, *names: str) -> Path:

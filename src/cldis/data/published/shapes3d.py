@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.data.published.grid import PublishedGrid, decode_arrays
-from cldis.data.published.protocol import SHAPES3D, damaged, find, identity
+from cldis.data.catalogue import install_command
+from cldis.data.published.grid import PublishedGrid
+from cldis.data.published.protocol import SHAPES3D, damaged, find
 
 FACTORS = {
     "floor_hue": 10,
@@ -21,7 +22,6 @@ FACTORS = {
 }
 PICTURE = (64, 64, 3)
 CHUNK = 256  # images read at a time
-INSTALL = "pip install 'cldis[official]'"
 
 
 class Shapes3d(PublishedGrid):
@@ -38,10 +38,8 @@ class Shapes3d(PublishedGrid):
         """
         path = find("shapes3d", SHAPES3D.name)
         count = int(np.prod(list(FACTORS.values())))
-        decoded = decode_arrays(
-            identity("shapes3d", path), _images(path, count), count, resolution, cache_dir, progress
-        )
-        super().__init__("shapes3d", FACTORS, resolution, decoded)
+        pictures = _images(path, count)
+        super().__init__("shapes3d", FACTORS, [path], pictures, resolution, cache_dir, progress)
 
 
 def _images(path: Path, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
@@ -49,7 +47,7 @@ def _images(path: Path, count: int) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         import h5py
     except ImportError:
         raise ValueError(
-            f"3dshapes.h5 is read by h5py, which is not installed: {INSTALL}"
+            f"3dshapes.h5 is read by h5py, which is not installed: {install_command('shapes3d')}"
         ) from None
     try:
         with h5py.File(path, "r") as file:

@@ -13,8 +13,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.data.published.grid import PublishedGrid, decode_arrays
-from cldis.data.published.protocol import SMALLNORB, damaged, find, identity
+from cldis.data.published.grid import PublishedGrid
+from cldis.data.published.protocol import SMALLNORB, damaged, find
 
 FACTORS = {"category": 5, "instance": 10, "elevation": 9, "azimuth": 18, "lighting": 6}
 SIDE = 96
@@ -50,10 +50,7 @@ class SmallNorb(PublishedGrid):
                 for number, row in enumerate(_pictures(path, len(own))):
                     yield f"{part}/{number:05d}", row
 
-        decoded = decode_arrays(
-            identity("smallnorb", *paths), images(), count, resolution, cache_dir, progress
-        )
-        super().__init__("smallnorb", FACTORS, resolution, decoded)
+        super().__init__("smallnorb", FACTORS, paths, images(), resolution, cache_dir, progress)
         self._row = np.argsort(cell)
 
     def rows(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:

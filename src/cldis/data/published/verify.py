@@ -20,12 +20,12 @@ def check(file: PublishedFile, folder: Path) -> tuple[bool, str]:
         return False, f"{file.name}: not in {folder}"
     algorithm, _, expected = (file.checksum or "sha256:").partition(":")
     with path.open("rb") as content:
-        found = hashlib.file_digest(content, algorithm).hexdigest()
+        actual = hashlib.file_digest(content, algorithm).hexdigest()
     if not expected:
-        return True, f"{file.name}: no checksum is known; its {algorithm} is {found}"
-    if found == expected:
+        return True, f"{file.name}: no checksum is known; its {algorithm} is {actual}"
+    if actual == expected:
         return True, f"{file.name}: ok ({algorithm})"
-    return False, f"{file.name}: {algorithm} {found} differs from {expected}; download it again"
+    return False, f"{file.name}: {algorithm} {actual} differs from {expected}; download it again"
 
 
 def main(names: list[str]) -> int:

@@ -17,7 +17,7 @@ from cldis.io import write_bytes
 DIGEST = 32  # bytes of the SHA-256 at the start
 
 
-def kept(
+def cached_array(
     path: Path, shape: tuple[int, ...], dtype: str, compute: Callable[[], NDArray[Any]]
 ) -> NDArray[Any]:
     """The array of `path`, mapped read-only; computed and written there where it has no good one.
@@ -30,15 +30,15 @@ def kept(
 
     A folder that cannot be written is a warning, not an error.
     """
-    found = read_kept(path, shape, dtype)
-    if found is not None:
-        return found
+    stored = read_array(path, shape, dtype)
+    if stored is not None:
+        return stored
     values = compute()
-    write_kept(path, values, dtype)
+    write_array(path, values, dtype)
     return values
 
 
-def write_kept(path: Path, values: NDArray[Any], dtype: str) -> None:
+def write_array(path: Path, values: NDArray[Any], dtype: str) -> None:
     """Write `values` to `path` atomically; only warn where that is not possible."""
     data = np.ascontiguousarray(values, dtype).data.cast("B")
     try:
@@ -51,7 +51,7 @@ def write_kept(path: Path, values: NDArray[Any], dtype: str) -> None:
         )
 
 
-def read_kept(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any] | None:
+def read_array(path: Path, shape: tuple[int, ...], dtype: str) -> NDArray[Any] | None:
     """The array in `path`, or None where the file is missing, cut off or fails its SHA-256."""
     length = DIGEST + int(np.prod(shape)) * np.dtype(dtype).itemsize
     try:

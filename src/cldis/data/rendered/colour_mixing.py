@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Mixed(FactorGrid, ABC):
+class ColourMixing(FactorGrid, ABC):
     """A grid whose images are floor(colours @ maps[geometry] + 1/2).
 
     A sub-class sets `maps` and `resolution`; its colours and maps never sum to more than 255.
@@ -49,13 +49,13 @@ class Mixed(FactorGrid, ABC):
 
 
 class DeviceMixer:
-    """Batches of a `Mixed` source as tensors on `device`.
+    """Batches of a `ColourMixing` source as tensors on `device`.
 
     Sums are formed in another order than by NumPy, so that a pixel may differ from `batch` by one
     grey level.
     """
 
-    def __init__(self, source: Mixed, device: torch.device) -> None:
+    def __init__(self, source: ColourMixing, device: torch.device) -> None:
         import torch
 
         self.source, self.device = source, device

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from cldis.data.cache import default_cache_dir
 from cldis.data.grid import checked_side
 from cldis.data.rendered import kuka_render
-from cldis.data.rendered.array_cache import kept, read_kept, write_kept
-from cldis.data.rendered.colour_mixing import Mixed
+from cldis.data.rendered.array_cache import cached_array, read_array, write_array
+from cldis.data.rendered.colour_mixing import ColourMixing
+from cldis.io import user_path
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64)
@@ -39,7 +40,7 @@ BACKGROUND_COLOURS = {
 ARM_COLOUR = (0.42, 0.43, 0.46)
 
 
-class Kuka(Mixed):
+class Kuka(ColourMixing):
     """All images of the grid, addressed by index (mixed radix, last factor fastest).
 
     The first use renders the maps (a minute or two, needs PyBullet) and keeps them in the cache
@@ -75,7 +76,7 @@ class Kuka(Mixed):
             "vertical": steps,
         }
         super().__init__("kuka", factors)
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
         maps = _load_maps(folder, self.resolution, steps, progress)
         header = f"{self.name} {VERSION} {self.resolution} {steps} ".encode()
         digest = hashlib.sha256(header)
@@ -118,14 +119,14 @@ def _load_maps(folder: Path, resolution: int, steps: int, progress: bool) -> NDA
         return kuka_render.render_maps(steps, progress)
 
     def shrink() -> NDArray[np.uint8]:
-        maps = kept(sides[large], shapes[large], "|u1", render)
+        maps = cached_array(sides[large], shapes[large], "|u1", render)
         return _halved(maps)
 
     if resolution == small:
-        return kept(sides[small], shapes[small], "|u1", shrink)
-    maps = kept(sides[large], shapes[large], "|u1", render)
-    if read_kept(sides[small], shapes[small], "|u1") is None:
-        write_kept(sides[small], _halved(maps), "|u1")
+        return cached_array(sides[small], shapes[small], "|u1", shrink)
+    maps = cached_array(sides[large], shapes[large], "|u1", render)
+    if read_array(sides[small], shapes[small], "|u1") is None:
+        write_array(sides[small], _halved(maps), "|u1")
     return maps
 
 

@@ -20,6 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.data.catalogue import install_command
+from cldis.progress import progress_bar
+
 SHAPES = ("cube", "cylinder", "sphere", "cone")
 SIZES = (0.10, 0.155)  # metres, half the side of the cube
 HEIGHTS = {"cube": 1.0, "cylinder": 1.45, "sphere": 1.2, "cone": 1.35}  # half height per size
@@ -39,7 +42,6 @@ FIELD_OF_VIEW = 34.0  # degrees
 WALL_X = -1.2
 FLANGE = 0.05  # metres from the last joint to where the object stands
 SIDES = 24  # of the polygons that stand for circles
-INSTALL = "pip install 'cldis[kuka]'"
 
 
 def render_maps(steps: int = STEPS, progress: bool = False) -> NDArray[np.uint8]:
@@ -56,7 +58,6 @@ def render_maps(steps: int = STEPS, progress: bool = False) -> NDArray[np.uint8]
     Raises:
         ValueError: PyBullet is not installed.
     """
-    from tqdm import tqdm
 
     cells = product(
         range(len(SHAPES)), range(len(SIZES)), range(len(CAMERAS)), range(steps), range(steps)
@@ -65,8 +66,8 @@ def render_maps(steps: int = STEPS, progress: bool = False) -> NDArray[np.uint8]
     across, up = np.linspace(*HORIZONTAL, steps), np.linspace(*VERTICAL, steps)
     maps = np.empty((count, len(MAPS), SIDE, SIDE), np.uint8)
     with (
-        stage() as arm,
-        tqdm(total=count, desc="rendering kuka", unit=" images", disable=not progress) as bar,
+        arm_scene() as arm,
+        progress_bar(count, "rendering kuka", "images", not progress) as bar,
     ):
         for number, (shape, size, camera, horizontal, vertical) in enumerate(cells):
             arm.pose(float(across[horizontal]), float(up[vertical]))
@@ -77,7 +78,7 @@ def render_maps(steps: int = STEPS, progress: bool = False) -> NDArray[np.uint8]
 
 
 @contextmanager
-def stage() -> Iterator[Stage]:
+def arm_scene() -> Iterator[ArmScene]:
     """A scene of its own; whatever else the process does with PyBullet is left alone.
 
     Raises:
@@ -86,12 +87,12 @@ def stage() -> Iterator[Stage]:
     bullet = _bullet()
     client = bullet.connect(bullet.DIRECT)
     try:
-        yield Stage(bullet, client)
+        yield ArmScene(bullet, client)
     finally:
         bullet.disconnect(client)
 
 
-class Stage:
+class ArmScene:
     """Room, arm and objects. `pose` the arm, let it `carry` an object, take the `picture`."""
 
     def __init__(self, bullet: ModuleType, client: int) -> None:
@@ -211,4 +212,6 @@ def _bullet() -> ModuleType:
     try:
         return importlib.import_module("pybullet")
     except ImportError:
-        raise ValueError(f"kuka is drawn by PyBullet, which is not installed: {INSTALL}") from None
+        raise ValueError(
+            f"kuka is drawn by PyBullet, which is not installed: {install_command('kuka')}"
+        ) from None

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cldis.data.cache import default_cache_dir
+from cldis.data.catalogue import install_command
 from cldis.data.grid import FactorGrid, checked_side
-from cldis.data.rendered.array_cache import kept
+from cldis.data.rendered.array_cache import cached_array
+from cldis.io import user_path
+from cldis.progress import each
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -43,7 +46,6 @@ LAYERS = {
     "mouth": "000#Mouth",
 }
 VARIANTS = 10
-INSTALL = "pip install 'cldis[robots]'"
 
 
 class Robots(FactorGrid):
@@ -55,20 +57,23 @@ class Robots(FactorGrid):
     Args:
         resolution: height and width in pixels: 32, 64 or 128.
         cache_dir: folder of the cache; without it `default_cache_dir()`.
+        progress: show a bar while drawing.
 
     Raises:
         ValueError: the resolution is none of the above, or robohash is needed and not installed.
     """
 
-    def __init__(self, resolution: int, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self, resolution: int, cache_dir: Path | None = None, progress: bool = False
+    ) -> None:
         self.resolution = checked_side("robots", resolution, RESOLUTIONS)
         super().__init__("robots", {"colour": len(COLOURS), **dict.fromkeys(LAYERS, VARIANTS)})
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
-        layers = kept(
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
+        layers = cached_array(
             folder / f"robots-{resolution}-v{VERSION}.layers",
             (len(COLOURS), len(LAYERS), VARIANTS, 4, resolution, resolution),
             "|u1",
-            lambda: read_layers(self.resolution),
+            lambda: read_layers(self.resolution, progress),
         )
         header = f"{self.name} {VERSION} {self.resolution} ".encode()
         self.fingerprint = hashlib.sha256(header + layers.tobytes()).hexdigest()
@@ -91,7 +96,7 @@ class Robots(FactorGrid):
         return pixels.reshape(len(factors), 3, self.resolution, self.resolution)
 
 
-def read_layers(resolution: int) -> NDArray[np.uint8]:
+def read_layers(resolution: int, progress: bool = False) -> NDArray[np.uint8]:
     """Every layer, means over areas: uint8 [colour, layer, variant, 4, resolution, resolution].
 
     The channels are red, green and blue times alpha, and alpha.
@@ -99,13 +104,16 @@ def read_layers(resolution: int) -> NDArray[np.uint8]:
     Raises:
         ValueError: robohash is not installed, or has not the drawings of its version 2.
     """
-    found = importlib.util.find_spec("robohash")
-    if found is None or found.origin is None:
-        raise ValueError(f"robots is drawn in robohash, which is not installed: {INSTALL}")
-    root = Path(found.origin).parent / "sets" / "set1"
+    package = importlib.util.find_spec("robohash")
+    if package is None or package.origin is None:
+        raise ValueError(
+            f"robots is drawn in robohash, which is not installed: {install_command('robots')}"
+        )
+    root = Path(package.origin).parent / "sets" / "set1"
     shape = (len(COLOURS), len(LAYERS), VARIANTS, 4, resolution, resolution)
     layers = np.empty(shape, np.uint8)
-    for colour, colour_name in enumerate(COLOURS):
+    names = each(COLOURS, len(COLOURS), "drawing robots", "colours", not progress)
+    for colour, colour_name in enumerate(names):
         for layer, folder in enumerate(LAYERS.values()):
             files = {_variant(file): file for file in (root / colour_name / folder).glob("*.png")}
             if sorted(files) != list(range(VARIANTS)):

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from cldis.data.cache import default_cache_dir
 from cldis.data.grid import checked_side
 from cldis.data.rendered import rooms_render
-from cldis.data.rendered.array_cache import kept
-from cldis.data.rendered.colour_mixing import Mixed
+from cldis.data.rendered.array_cache import cached_array
+from cldis.data.rendered.colour_mixing import ColourMixing
+from cldis.data.source import check_indices
+from cldis.io import user_path
 
 VERSION = 1  # raise when the pictures change: it names the cache file and enters the fingerprint
 RESOLUTIONS = (32, 64, 128)
@@ -34,7 +36,7 @@ HUES = np.array([colorsys.hsv_to_rgb(step / 10, 1.0, 1.0) for step in range(10)]
 LIGHT_COLOUR = np.array([0.90, 0.95, 1.0], np.float32)  # of the sky and of highlights
 
 
-class Rooms(Mixed):
+class Rooms(ColourMixing):
     """All 480,000 images of the grid, addressed by index (mixed radix, last factor fastest).
 
     The first use at a resolution renders the maps (seconds) and keeps them in the cache folder;
@@ -43,21 +45,24 @@ class Rooms(Mixed):
     Args:
         resolution: height and width in pixels: 32, 64 or 128.
         cache_dir: folder of the cache; without it `default_cache_dir()`.
+        progress: show a bar while rendering.
 
     Raises:
         ValueError: the resolution is none of the above.
     """
 
-    def __init__(self, resolution: int, cache_dir: Path | None = None) -> None:
+    def __init__(
+        self, resolution: int, cache_dir: Path | None = None, progress: bool = False
+    ) -> None:
         self.resolution = checked_side("rooms", resolution, RESOLUTIONS)
         super().__init__("rooms", FACTORS)
-        folder = default_cache_dir() if cache_dir is None else Path(cache_dir)
+        folder = default_cache_dir() if cache_dir is None else user_path(cache_dir)
         shape = (rooms_render.GEOMETRIES, len(rooms_render.MAPS), resolution, resolution)
-        maps = kept(
+        maps = cached_array(
             folder / f"rooms-{resolution}-v{VERSION}.maps",
             shape,
             "<u2",
-            lambda: rooms_render.render_maps(self.resolution),
+            lambda: rooms_render.render_maps(self.resolution, progress),
         )
         self.maps = maps.reshape(*shape[:2], -1)
         header = f"{self.name} {VERSION} {self.resolution} ".encode()
@@ -73,7 +78,7 @@ class Rooms(Mixed):
         Raises:
             ValueError: an index is outside 0 … 479,999 or no integer.
         """
-        hues, geometry = np.divmod(self.checked(indices), rooms_render.GEOMETRIES)
+        hues, geometry = np.divmod(check_indices(indices, len(self)), rooms_render.GEOMETRIES)
         colours = np.empty((len(geometry), 3, len(rooms_render.MAPS)), np.float32)
         colours[:, :, 0] = HUES[hues // 100]
         colours[:, :, 1] = HUES[hues // 10 % 10]

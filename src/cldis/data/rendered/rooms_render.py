@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-Vector = tuple[Array, Array, Array]
-Hit = tuple[Array, Vector]
+from cldis.arrays import Floats
+from cldis.progress import each
+
+Vector = tuple[Floats, Floats, Floats]
+Hit = tuple[Floats, Vector]
 
 SHAPES = ("cube", "cylinder", "sphere", "capsule")
 SCALES = tuple(np.linspace(0.75, 1.25, 8).tolist())
@@ -54,11 +56,12 @@ SOLIDS = {
 }
 
 
-def render_maps(resolution: int) -> NDArray[np.uint16]:
+def render_maps(resolution: int, progress: bool = False) -> NDArray[np.uint16]:
     """Render every geometry.
 
     Args:
         resolution: height and width in pixels, at least 1.
+        progress: show a bar.
 
     Returns:
         uint16 [480, 4, resolution, resolution]; geometry index is
@@ -66,7 +69,8 @@ def render_maps(resolution: int) -> NDArray[np.uint16]:
     """
     assert resolution >= 1
     maps = np.empty((GEOMETRIES, len(MAPS), resolution, resolution), np.uint16)
-    for turn, yaw in enumerate(YAWS):
+    yaws = each(YAWS, len(YAWS), "rendering rooms", "yaws", not progress)
+    for turn, yaw in enumerate(yaws):
         scene = Scene(resolution, np.deg2rad(yaw))
         for size, scale in enumerate(SCALES):
             for form, shape in enumerate(SHAPES):
@@ -115,7 +119,7 @@ class Scene:
         self.sky = np.where(self.is_floor | self.is_wall, 0.0, 0.97 - 0.12 * above)
         self.depth, self.x, self.y = depth, x, y
 
-    def render(self, shape: str, scale: float) -> Array:
+    def render(self, shape: str, scale: float) -> Floats:
         """Coefficient maps float64 [4, resolution, resolution] in [0, 1]."""
         depth, normal = intersect(shape, scale, self.origin, self.rays)
         seen = depth < self.depth
@@ -126,12 +130,12 @@ class Scene:
         solid[seen], shine[seen] = self._shade_solid(depth, normal, seen)
         wall = np.where(seen, 0.0, self.wall)
         light = np.where(seen, shine, self.sky)
-        maps: Array = np.stack([floor, wall, solid, light])
+        maps: Floats = np.stack([floor, wall, solid, light])
         side = self.resolution
         maps = maps.reshape(len(MAPS), side, SAMPLES, side, SAMPLES).mean(axis=(2, 4))
         return maps
 
-    def _shade_floor(self, shape: str, scale: float, ground: NDArray[np.bool_]) -> Array:
+    def _shade_floor(self, shape: str, scale: float, ground: NDArray[np.bool_]) -> Floats:
         x, y = self.x[ground], self.y[ground]
         solid = SOLIDS[shape]
         lit = np.ones_like(x)
@@ -139,10 +143,10 @@ class Scene:
         lit[reach] = self._light_share(shape, scale, x[reach], y[reach])
         touch = np.exp(-footprint_gap(shape, scale, x, y) / (0.30 * scale))
         ambient = AMBIENT * self.floor_open[ground] * (1.0 - 0.75 * touch)
-        shade: Array = np.minimum(ambient + DIFFUSE * self.light[2] * lit, 1.0)
+        shade: Floats = np.minimum(ambient + DIFFUSE * self.light[2] * lit, 1.0)
         return shade
 
-    def _light_share(self, shape: str, scale: float, x: Array, y: Array) -> Array:
+    def _light_share(self, shape: str, scale: float, x: Floats, y: Floats) -> Floats:
         """Share of the area light that floor points see, in steps of 1/8."""
         blocked = np.zeros_like(x)
         across = np.array([-LIGHT[1], LIGHT[0], 0.0]) / np.hypot(LIGHT[0], LIGHT[1])
@@ -158,8 +162,8 @@ class Scene:
         return 1.0 - blocked / 8.0
 
     def _shade_solid(
-        self, depth: Array, normal: Vector, seen: NDArray[np.bool_]
-    ) -> tuple[Array, Array]:
+        self, depth: Floats, normal: Vector, seen: NDArray[np.bool_]
+    ) -> tuple[Floats, Floats]:
         nx, ny, nz = (part[seen] for part in normal)
         dx, dy, dz = (part[seen] for part in self.rays)
         z = self.origin[2] + depth[seen] * dz
@@ -195,7 +199,7 @@ def camera_rays(side: int, yaw: float) -> tuple[Vector, Vector]:
     return (px, py, pz), (rx, ry, rz)
 
 
-def footprint_gap(shape: str, scale: float, x: Array, y: Array) -> Array:
+def footprint_gap(shape: str, scale: float, x: Floats, y: Floats) -> Floats:
     """Distance of floor points from the object's footprint, 0 under it."""
     solid = SOLIDS[shape]
     radius = solid.radius * scale * solid.footprint
@@ -206,7 +210,7 @@ def footprint_gap(shape: str, scale: float, x: Array, y: Array) -> Array:
     return np.maximum(np.hypot(x, y) - radius, 0.0)
 
 
-def turn_to_cube(x: Array, y: Array) -> tuple[Array, Array]:
+def turn_to_cube(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """World x, y in the cube's frame: its faces are parallel to the two walls."""
     return (x + y) * np.sqrt(0.5), (y - x) * np.sqrt(0.5)
 

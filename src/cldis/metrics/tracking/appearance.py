@@ -20,8 +20,8 @@ def residual(
         centre: the frame of shift 0.
         motion: [J, H, W, 2] in pixels, from `motion.track`.
     """
-    found = np.empty_like(frames)
+    left = np.empty_like(frames)
     for j, frame in enumerate(frames):
         moved = warp(frame, motion[j]) if motion[j].any() else frame
-        found[j] = moved - frames[centre]
-    return found
+        left[j] = moved - frames[centre]
+    return left

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.metrics.tracking.appearance import residual
 from cldis.metrics.tracking.motion import gradient, opencv, track
 
-Array = NDArray[np.float32]
 CELLS = 8  # of a side: descriptors are means over CELLS x CELLS cells
 
 
@@ -19,19 +18,19 @@ CELLS = 8  # of a side: descriptors are means over CELLS x CELLS cells
 class ChangeField:
     """What J shifts do to one image, against shift 0."""
 
-    motion: Array  # [J, H, W, 2] pixels (x, y); 0 where not believed
-    appearance: Array  # [J, H, W, 3] grey levels, signed
-    gradient: Array  # [H, W] grey levels per pixel, of the image at shift 0
+    motion: Floats  # [J, H, W, 2] pixels (x, y); 0 where not believed
+    appearance: Floats  # [J, H, W, 3] grey levels, signed
+    gradient: Floats  # [H, W] grey levels per pixel, of the image at shift 0
 
-    def pixels(self) -> Array:
+    def pixels(self) -> Floats:
         """Length of the motion, [J, H, W] in pixels."""
         return np.hypot(self.motion[..., 0], self.motion[..., 1])
 
-    def levels(self) -> Array:
+    def levels(self) -> Floats:
         """Size of the appearance change, [J, H, W] in grey levels: mean of |.| over colours."""
         return np.abs(self.appearance).mean(axis=-1)
 
-    def energy(self) -> Array:
+    def energy(self) -> Floats:
         """Where and by which channel, without sign, [J, 2 * CELLS^2] in grey levels.
 
         Per cell the mean of |F| times the gradient (the change of grey that the motion makes), and
@@ -40,7 +39,7 @@ class ChangeField:
         shifted = self.pixels() * self.gradient
         return np.concatenate([cells(shifted), cells(self.levels())], axis=1)
 
-    def signed(self) -> Array:
+    def signed(self) -> Floats:
         """Where and in which direction, [J, 5 * CELLS^2] in grey levels.
 
         Per cell the mean of F_x and of F_y times the gradient, and of each colour's residual.
@@ -50,7 +49,7 @@ class ChangeField:
         return np.concatenate([cells(part) for part in parts], axis=1)
 
 
-def change_field(frames: Array, centre: int, estimator: str = "farneback") -> ChangeField:
+def change_field(frames: Floats, centre: int, estimator: str = "farneback") -> ChangeField:
     """The change field of one traversal.
 
     Args:
@@ -67,7 +66,7 @@ def change_field(frames: Array, centre: int, estimator: str = "farneback") -> Ch
     return ChangeField(motion, residual(frames, centre, motion), gradient(frames[centre]))
 
 
-def cells(maps: Array) -> Array:
+def cells(maps: Floats) -> Floats:
     """Means over CELLS x CELLS cells of maps [J, H, W]: [J, CELLS^2], rows first."""
     cv2 = opencv()
     size = (CELLS, CELLS)

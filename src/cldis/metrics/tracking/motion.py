@@ -69,8 +69,8 @@ def flow_function(
 
     def farneback(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
         # pyramid of 3 halvings, window, 3 iterations, polynomials over 5 pixels of sigma 1.1
-        found = cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 3, WINDOW, 3, 5, 1.1, 0)
-        return np.asarray(found, np.float32)
+        flow = cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 3, WINDOW, 3, 5, 1.1, 0)
+        return np.asarray(flow, np.float32)
 
     return farneback
 
@@ -86,21 +86,21 @@ def track(
     """
     estimate = flow_function(estimator)
     grey = np.clip(np.round(frames.mean(axis=-1)), 0, 255).astype(np.uint8)  # [J, H, W]
-    found = np.zeros((*grey.shape, 2), np.float32)
+    motion = np.zeros((*grey.shape, 2), np.float32)
     for step in (1, -1):
         for j in range(centre + step, len(grey) if step > 0 else -1, step):
             if np.array_equal(grey[j], grey[j - step]):
-                found[j] = found[j - step]
+                motion[j] = motion[j - step]
                 continue
             part = estimate(grey[j - step], grey[j])
-            found[j] = found[j - step] + warp(part, found[j - step])
+            motion[j] = motion[j - step] + warp(part, motion[j - step])
     seen = gradient(frames[centre]) > GRADIENT
-    still = grey.astype(np.float32)
+    levels = grey.astype(np.float32)
     for j in range(len(grey)):
-        if j != centre and found[j].any():
-            believed = seen & explains(still[centre], still[j], found[j])
-            found[j] *= believed[..., None]
-    return found
+        if j != centre and motion[j].any():
+            believed = seen & explains(levels[centre], levels[j], motion[j])
+            motion[j] *= believed[..., None]
+    return motion
 
 
 def explains(

@@ -1,4 +1,4 @@
-"""Scores of directions and of a run, from a tally. All in [0, 1]; the formulas are ours.
+"""Scores of directions and of a run, from sums over images. All in [0, 1]; the formulas are ours.
 
 Write e_ik for the energy descriptor of direction k on image i above the floor (entries are mean
 changes of a cell in grey levels, by motion and by appearance), s_ik for its signed slope, and n for
@@ -12,10 +12,10 @@ the number of images.
   the same images by the same channel?
 - w_k = sqrt(activity_k), divided by its sum over active directions: small things count too.
 - separation_k = 1 - sum_{l != k} w_l S_kl / sum_{l != k} w_l over active directions l.
-- monotonicity_k, smoothness_k: see `tally`, means over images weighted by activity.
+- monotonicity_k, smoothness_k: see `sums`, means over images weighted by activity.
 - score_k = consistency_k separation_k monotonicity_k. Smoothness stands beside it: a hue, or one of
   several shapes, changes in jumps and is no worse for it.
-- control: how much of what varies over the images the code holds, see `Tally.control`.
+- control: how much of what varies over the images the code holds, see `TrackingSums.control`.
 - score of the run = control sum_k w_k (1 - w_k) score_k over active directions.
 
 (1 - w_k) separation_k = 1 - sum_l w_l S_kl with k itself among the l, so the sum is Rao's
@@ -33,16 +33,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.tracking.tally import TINY, Tally
+from cldis.arrays import Floats
+from cldis.metrics.tracking.sums import TINY, TrackingSums
 
-Array = NDArray[np.float64]
 ACTIVE = 0.5  # grey levels above the floor, root mean square over cells
 SHARE = 0.03  # of the strongest direction
 ALIKE = 1.0  # grey levels: images that differ by less are one image
 
 
-def score(tally: Tally) -> dict[str, Any]:
-    """Scores of a tally.
+def score(sums: TrackingSums) -> dict[str, Any]:
+    """Scores from the sums.
 
     Returns:
         `{"score", "control", "consistency", "separation", "monotonicity", "smoothness", "active",
@@ -55,21 +55,21 @@ def score(tally: Tally) -> dict[str, Any]:
     Raises:
         ValueError: fewer than 2 images, or images that are all alike.
     """
-    check_images(tally.images, tally.spread() if tally.images else 0.0)
-    activity = tally.mean("activity")
+    check_images(sums.images, sums.spread() if sums.images else 0.0)
+    activity = sums.mean("activity")
     active = activity >= max(ACTIVE, SHARE * float(activity.max()))
-    found = components(tally, active)
-    rows = [direction(tally, found, k, bool(active[k])) for k in range(len(activity))]
+    parts = components(sums, active)
+    rows = [direction(sums, parts, k, bool(active[k])) for k in range(len(activity))]
     names = ("consistency", "separation", "monotonicity", "smoothness")
-    run = {name: float(found["weight"] @ found[name]) for name in names}
-    different = found["weight"] * (1 - found["weight"])
-    control = tally.control()
+    run = {name: float(parts["weight"] @ parts[name]) for name in names}
+    different = parts["weight"] * (1 - parts["weight"])
+    control = sums.control()
     return {
-        "score": control * float(different @ found["score"]),
+        "score": control * float(different @ parts["score"]),
         **run,
         "control": control,
         "active": int(active.sum()),
-        "images": tally.images,
+        "images": sums.images,
         "directions": rows,
     }
 
@@ -87,53 +87,53 @@ def check_images(count: int, spread: float) -> None:
         )
 
 
-def components(tally: Tally, active: NDArray[np.bool_]) -> dict[str, Array]:
+def components(sums: TrackingSums, active: NDArray[np.bool_]) -> dict[str, Floats]:
     """Each component for every direction, [K]; of no meaning where a direction is inactive.
 
     `weight` is w, 0 for inactive directions; `similarity` is S [K, K].
     """
-    pairs = tally.images * (tally.images - 1)
+    pairs = sums.images * (sums.images - 1)
     place, slope = (
-        ((tally.sums[name] ** 2).sum(axis=1) - tally.sums[f"{name}_own"]) / pairs
+        ((sums.total[name] ** 2).sum(axis=1) - sums.total[f"{name}_own"]) / pairs
         for name in ("place", "slope")
     )
-    weight = np.where(active, np.sqrt(tally.mean("activity")), 0.0)
+    weight = np.where(active, np.sqrt(sums.mean("activity")), 0.0)
     weight = weight / max(float(weight.sum()), TINY)
-    alike = similarity(tally)
+    alike = similarity(sums)
     others = weight[None] * (1 - np.eye(len(weight)))  # [K, K]
     shared = (alike * others).sum(axis=1) / np.maximum(others.sum(axis=1), TINY)
-    total = np.maximum(tally.sums["activity"], TINY)
-    found = {
+    total = np.maximum(sums.total["activity"], TINY)
+    parts = {
         "weight": weight,
         "similarity": alike,
         "consistency": np.clip(np.maximum(place, slope), 0, 1),
         "separation": np.clip(1 - shared, 0, 1),
-        "monotonicity": np.clip(tally.sums["monotonicity"] / total, 0, 1),
-        "smoothness": np.clip(tally.sums["smoothness"] / total, 0, 1),
+        "monotonicity": np.clip(sums.total["monotonicity"] / total, 0, 1),
+        "smoothness": np.clip(sums.total["smoothness"] / total, 0, 1),
     }
-    found["score"] = found["consistency"] * found["separation"] * found["monotonicity"]
-    return found
+    parts["score"] = parts["consistency"] * parts["separation"] * parts["monotonicity"]
+    return parts
 
 
-def similarity(tally: Tally) -> Array:
+def similarity(sums: TrackingSums) -> Floats:
     """S [K, K] in [0, 1], see the module."""
-    gram = tally.sums["energy_gram"]
+    gram = sums.total["energy_gram"]
     length = np.sqrt(np.diag(gram))
     return np.asarray(np.clip(gram / np.maximum(np.outer(length, length), TINY), 0, 1))
 
 
-def direction(tally: Tally, found: dict[str, Array], k: int, active: bool) -> dict[str, Any]:
+def direction(sums: TrackingSums, parts: dict[str, Floats], k: int, active: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "number": k,
         "active": active,
-        "activity": float(tally.mean("activity")[k]),
-        "raw_activity": float(tally.mean("raw")[k]),
-        "motion_share": float(tally.sums["moving"][k] / max(tally.sums["all"][k], TINY)),
+        "activity": float(sums.mean("activity")[k]),
+        "raw_activity": float(sums.mean("raw")[k]),
+        "motion_share": float(sums.total["moving"][k] / max(sums.total["all"][k], TINY)),
     }
     if active:
         names = ("consistency", "separation", "monotonicity", "smoothness", "score")
-        row |= {name: float(found[name][k]) for name in names}
-        near = np.where(found["weight"] > 0, found["similarity"][k], -1.0)
+        row |= {name: float(parts[name][k]) for name in names}
+        near = np.where(parts["weight"] > 0, parts["similarity"][k], -1.0)
         near[k] = -1
         if near.max() >= 0:
             row |= {"closest": int(near.argmax()), "closest_similarity": float(near.max())}

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.config import Config
-from cldis.data.source import ImageSource, open_data
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
 from cldis.images import to_model
+from cldis.io import user_path
 from cldis.methods.controls import PCA, RandomEncoder
 from cldis.model import Model, load
 from cldis.pages.analysis.encode import CollectionCodes, batches
 from cldis.pages.analysis.probes import Split
 
 PIXEL_SIDE = 32  # raw pixels and PCA see pictures of at most this side
-Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -94,14 +96,12 @@ def other_run(
     code = _gathered(source, chosen, encode)
     if not np.isfinite(code).all():
         raise ValueError(f"--against {run}: its codes hold NaN or infinity; it has diverged")
-    return Compared(Path(run).resolve().name, method_words(model.config), code)
+    return Compared(user_path(run).resolve().name, method_words(model.config), code)
 
 
 def method_words(config: Config) -> str:
     """What a run is, in a few words."""
-    method = config.baseline.method
-    words = f"arm {config.loop.arm}" if method == "none" else f"baseline {method}"
-    return f"{words}, {config.training.images:,} images, seed {config.training.seed}"
+    return f"method {config.method}, {config.training.images:,} images, seed {config.training.seed}"
 
 
 def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

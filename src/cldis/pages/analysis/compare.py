@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.pages.analysis import probes
 from cldis.pages.analysis.dependence import holm
 from cldis.pages.analysis.labels import Label
@@ -15,7 +15,6 @@ SEED = 0
 RESAMPLES = 1000
 MAX_IMAGES = 5000  # per collection
 LEVEL = 0.05
-Floats = NDArray[np.floating[Any]]
 
 
 def shifts(a: Floats, b: Floats) -> list[dict[str, Any]]:

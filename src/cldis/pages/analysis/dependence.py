@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.pages.analysis.labels import Label
 from cldis.pages.analysis.units import TENTHS, tenths
 
@@ -14,8 +15,6 @@ SEED = 0
 PERMUTATIONS = 199
 MAX_IMAGES = 10_000  # looked at; more would only sharpen the floor
 LEVEL = 0.05
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.int64]
 
 
 def cells_of(label: Label) -> tuple[Integers, int]:

@@ -11,23 +11,22 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-from tqdm import tqdm
 
+from cldis.arrays import Floats
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
 from cldis.io import write_bytes, writing
 from cldis.model import Model
+from cldis.progress import progress_bar
 from cldis.training.run_folder import RunFolder
 
 ROWS = 1024  # images in a shard
 KEY = b"cldis.codes"
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class CollectionCodes:
-    """Both codes of every image; None where the arm lacks the branch."""
+    """Both codes of every image; None where the method lacks the branch."""
 
     paths: list[str]
     sem: Floats | None  # [n, d], means
@@ -55,9 +54,7 @@ def code_key(run: RunFolder, source: ImageSource) -> str:
     Raises:
         ValueError: the run has no checkpoint yet.
     """
-    checkpoint = run.latest()
-    if checkpoint is None:
-        raise ValueError(f"{run.path} has no checkpoint yet; go on with it with `--resume`")
+    checkpoint = run.used()
     with (checkpoint / "ema.safetensors").open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     text = f"{weights} {source.fingerprint} {len(source)} {ROWS}"
@@ -83,7 +80,7 @@ def encode_resumable(
             shutil.rmtree(other, ignore_errors=True)
     folder = parts / key
     fresh = 0
-    with tqdm(total=len(source), unit="img", desc="encode", disable=quiet) as bar:
+    with progress_bar(len(source), "encode", "images", quiet) as bar:
         for start in range(0, len(source), ROWS):
             indices = np.arange(start, min(start + ROWS, len(source)))
             shard = folder / f"part-{start:09d}.parquet"
@@ -107,12 +104,13 @@ def read_codes(path: Path, gaussian: bool = True) -> CollectionCodes:
     Raises:
         ValueError: codes that are not finite.
     """
-    file = pq.ParquetFile(path)
-    n = file.metadata.num_rows
-    paths = file.read(columns=["path"])["path"].to_pylist()
-    sem, disen = _column(file, "z_sem_mean", n), _column(file, "z_disen_mean", n)
-    name = "z_disen_scale" if sem is None else "z_sem_scale"
-    codes = CollectionCodes(paths, sem, disen, _column(file, name, n) if gaussian else None)
+    with path.open("rb") as stream:  # pyarrow itself takes no path that is not UTF-8
+        file = pq.ParquetFile(stream)
+        n = file.metadata.num_rows
+        paths = file.read(columns=["path"])["path"].to_pylist()
+        sem, disen = _column(file, "z_sem_mean", n), _column(file, "z_disen_mean", n)
+        name = "z_disen_scale" if sem is None else "z_sem_scale"
+        codes = CollectionCodes(paths, sem, disen, _column(file, name, n) if gaussian else None)
     for found in (codes.sem, codes.disen):
         if found is not None and not np.isfinite(found).all():
             raise ValueError(
@@ -144,7 +142,8 @@ def _column(file: pq.ParquetFile, name: str, n: int) -> Floats | None:
 
 def _key_of(path: Path) -> str:
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        with path.open("rb") as file:
+            metadata = pq.read_schema(file).metadata or {}
     except (OSError, pa.ArrowInvalid):  # missing or damaged: made anew
         return ""
     return metadata.get(KEY, b"").decode()
@@ -152,7 +151,8 @@ def _key_of(path: Path) -> str:
 
 def _whole(shard: Path, rows: int) -> bool:
     try:
-        return bool(pq.read_metadata(shard).num_rows == rows)
+        with shard.open("rb") as file:
+            return bool(pq.read_metadata(file).num_rows == rows)
     except (OSError, pa.ArrowInvalid):
         return False
 
@@ -162,4 +162,5 @@ def _join(shards: list[Path], path: Path, units: int, key: str) -> None:
     schema = schema_of(units).with_metadata({KEY: key.encode()})
     with writing(path) as file, pq.ParquetWriter(file, schema) as writer:
         for shard in shards:
-            writer.write_table(pq.read_table(shard).cast(schema))
+            rows = pq.read_table(pa.BufferReader(shard.read_bytes()))
+            writer.write_table(rows.cast(schema))

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cldis.data.source import ImageSource
+from cldis.io import user_path
+from cldis.pages.analysis.table import matched, read_table
 
+# What programs write where there is no value, in lower case.
+EMPTY = {"", "na", "n/a", "nan", "-nan", "null", "<na>", "#na", "#n/a", "#n/a n/a", "#null!"}
 FILE_COLUMNS = ("file", "path", "filename", "file_name", "image")
 MIN_PER_CLASS = 5  # images; rarer values count as unknown
 MAX_CLASSES = 100
 NUMBER_FROM = 13  # a column of numbers with fewer different values is a category
 MAX_COLUMNS = 40
+NUMBER = r"[+-]?[\d.,]*\d[\d.,]*"  # with marks of whatever kind
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def gather(source: ImageSource, paths: Sequence[str], table: Path | None) -> Lab
     """
     found = Labels()
     if table is not None:
-        _from_csv(table, paths, found)
+        _from_csv(user_path(table), paths, source.name, found)
     if source.factor_names:
         factors = source.factors(np.arange(len(source)))
         for k, name in enumerate(source.factor_names):
@@ -89,6 +94,9 @@ def column(name: str, texts: Sequence[str]) -> tuple[Label | None, str]:
 
     Numbers with `NUMBER_FROM` or more different values are a number, everything else a category.
     """
+    texts, unclear = _without_commas(name, texts)
+    if unclear:
+        return None, unclear
     filled = [text for text in texts if text]
     counts = Counter(filled)
     if not filled:
@@ -119,11 +127,32 @@ def column(name: str, texts: Sequence[str]) -> tuple[Label | None, str]:
 def _numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
     """float64 [n] with NaN where empty or not finite; None when a text is no number."""
     try:
-        found = np.array([float(text) if text else np.nan for text in texts])
+        found = np.array([_number(text) if text else np.nan for text in texts])
     except ValueError:
         return None
     found[~np.isfinite(found)] = np.nan
     return found if np.isfinite(found).any() else None
+
+
+def _number(text: str) -> float:
+    if "_" in text:
+        raise ValueError(f"{text} is a name, which Python would read as a number")
+    return float(text)
+
+
+def _without_commas(name: str, texts: Sequence[str]) -> tuple[Sequence[str], str]:
+    """Numbers with a decimal comma, now with a point; a sentence where that is not clear, or ""."""
+    filled = [text for text in texts if text]
+    commas = [text for text in filled if "," in text]
+    if not commas or not all(re.fullmatch(NUMBER, text) for text in filled):
+        return texts, ""
+    mixed = any("." in text or text.count(",") > 1 for text in filled)
+    if mixed or all(re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", text) for text in commas):
+        return texts, (
+            f"Column {name} is left out: it is not clear whether the comma in {commas[0]} marks "
+            f"decimals or thousands; write numbers like 1234.5."
+        )
+    return [text.replace(",", ".") for text in texts], ""
 
 
 def _from_folders(paths: Sequence[str], found: Labels, quiet: bool) -> None:
@@ -140,7 +169,7 @@ def _from_folders(paths: Sequence[str], found: Labels, quiet: bool) -> None:
         )
 
 
-def _from_csv(table: Path, paths: Sequence[str], found: Labels) -> None:
+def _from_csv(table: Path, paths: Sequence[str], folder: str, found: Labels) -> None:
     rows, names = read_table(table)
     file_column = next((name for name in names if name.lower() in FILE_COLUMNS), None)
     if file_column is None:
@@ -155,7 +184,8 @@ def _from_csv(table: Path, paths: Sequence[str], found: Labels) -> None:
         found.notes.append(
             f"{table.name} has {len(others)} columns; the first {MAX_COLUMNS} are used."
         )
-    row_of, unknown, twice = _matched(rows, file_column, paths)
+    files = [row[file_column] for row in rows]
+    row_of, unknown, twice = matched(files, paths, folder, f"--labels {table}")
     if not any(row is not None for row in row_of):
         raise ValueError(
             f"no row of --labels {table} names an image: column {file_column} holds for example "
@@ -176,55 +206,8 @@ def _from_csv(table: Path, paths: Sequence[str], found: Labels) -> None:
             f"counts."
         )
     for name in others[:MAX_COLUMNS]:
-        found.add(name, ["" if row is None else (row[name] or "").strip() for row in row_of])
+        found.add(name, ["" if row is None else _value(rows[row][name]) for row in row_of])
 
 
-def read_table(table: Path) -> tuple[list[dict[str, str]], list[str]]:
-    """Rows and column names of a CSV file (UTF-8; comma, semicolon or tab).
-
-    Raises:
-        ValueError: not there, not UTF-8, no header, no row, or a name twice.
-    """
-    if not table.is_file():
-        raise ValueError(f"--labels {table} is no file; give a CSV file with a column `file`")
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        first = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=first.count)
-        reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-        names = [name.strip() for name in reader.fieldnames or []]
-        reader.fieldnames = names
-        rows = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"--labels {table} is no CSV file in UTF-8 ({error})") from None
-    if not rows or not all(names) or len(set(names)) < len(names):
-        what = "has no row" if not rows else "has columns without a name, or a name twice"
-        raise ValueError(
-            f"--labels {table} {what}; expected a header such as file,age,camera and rows below"
-        )
-    return rows, names
-
-
-def _matched(
-    rows: list[dict[str, str]], file_column: str, paths: Sequence[str]
-) -> tuple[list[dict[str, str] | None], list[str], int]:
-    """The row of every image, files that fit no image, and how many rows came second."""
-    by_path = {path: k for k, path in enumerate(paths)}
-    base = Counter(PurePosixPath(path).name for path in paths)
-    by_name = {
-        PurePosixPath(path).name: k
-        for k, path in enumerate(paths)
-        if base[PurePosixPath(path).name] == 1
-    }
-    found: list[dict[str, str] | None] = [None] * len(paths)
-    unknown, twice = [], 0
-    for row in rows:
-        name = (row[file_column] or "").strip().replace("\\", "/").removeprefix("./")
-        k = by_path.get(name, by_name.get(PurePosixPath(name).name))
-        if k is None:
-            unknown.append(name)
-        elif found[k] is not None:
-            twice += 1
-        else:
-            found[k] = row
-    return found, unknown, twice
+def _value(text: str) -> str:
+    return "" if text.casefold() in EMPTY or text == "None" else text

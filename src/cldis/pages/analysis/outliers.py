@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.pages.analysis.encode import batches
 
 TAIL = 0.001  # of a Gaussian code: so many images would lie beyond the line by chance
@@ -15,7 +16,6 @@ DIMENSIONS = 12  # of the search for neighbours; trees do not help in more
 NEAREST = 5
 CANDIDATES = 5000
 SAME_PIXELS = 8.0  # grey levels of 255, root of the mean squared difference
-Floats = NDArray[np.floating[Any]]
 
 
 def outliers(codes: Floats) -> dict[str, Any]:

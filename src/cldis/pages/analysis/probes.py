@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats, Integers
 from cldis.pages.analysis.labels import Label
 
 SEED = 0
@@ -48,8 +49,6 @@ SETTINGS = {
         f"pixels all by one number, since they have a unit in common"
     ),
 }
-Floats = NDArray[np.floating[Any]]
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

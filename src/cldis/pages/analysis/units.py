@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.pages.analysis.encode import batches
 from cldis.training.health import ACTIVE
 
 TENTHS = 10
-Floats = NDArray[np.floating[Any]]
 
 
 def describe(means: Floats, scale: Floats | None) -> list[dict[str, Any]]:

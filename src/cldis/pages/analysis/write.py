@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cldis.data.open import open_data
 from cldis.data.skipped import skipped_table
-from cldis.data.source import ImageSource, open_data
-from cldis.io import write_json, write_text
+from cldis.data.source import ImageSource
+from cldis.io import user_path, write_json, write_text
 from cldis.model import Model, load
 from cldis.pages.analysis import labels, measure
 from cldis.pages.analysis.codes import method_words, other_run
@@ -17,6 +17,7 @@ from cldis.pages.analysis.encode import CollectionCodes, code_key, encode_resuma
 from cldis.pages.analysis.page import render
 from cldis.pages.analysis.results import Analysis
 from cldis.pages.page import finite
+from cldis.text import say
 from cldis.training.run_folder import RunFolder
 
 MIN_IMAGES = 10
@@ -35,7 +36,7 @@ def analyse(
     """Analyse a collection; an interrupted analysis goes on when it is called again.
 
     Args:
-        run: a run folder, of any arm.
+        run: a run folder, of any method.
         data: a folder of images or another name of `open_data`.
         out: folder for the results.
         table: CSV file of labels.
@@ -52,7 +53,7 @@ def analyse(
             or codes that are not finite.
         OSError: the disk is full; shards that are finished are kept.
     """
-    folder = RunFolder.open(run)
+    out, folder = user_path(out), RunFolder.open(run)
     side = folder.config.model.resolution
     source = _opened(data, side, quiet, cache_dir)
     known = labels.gather(source, [source.label(k) for k in range(len(source))], table)
@@ -109,8 +110,7 @@ def _encoded(
 
 
 def _about_run(run: RunFolder) -> dict[str, Any]:
-    latest = run.latest()
-    assert latest is not None
+    latest = run.used()
     return {
         "name": run.path.resolve().name,
         "method": method_words(run.config),
@@ -131,4 +131,4 @@ def _device() -> str:
 
 def _say(what: str, quiet: bool) -> None:
     if not quiet:
-        print(f"analyse: {what}", file=sys.stderr, flush=True)
+        say(f"analyse: {what}", error=True)

@@ -16,6 +16,7 @@ from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units, has_directions, read_about
 from cldis.pages.figures import Figure, direction_curve
+from cldis.text import command
 from cldis.tracking.maps import Maps, Tracked, tracked
 from cldis.tracking.pictures import heat, ranked
 from cldis.training.run_folder import RunFolder
@@ -96,26 +97,26 @@ def known(run: RunFolder, model: Model) -> Known:
         found.directions, found.scores, found.maps = directions, measured.scores, measured.maps
     elif measured.other:
         found.notes.append(
-            f"The scores in this run are of other directions than it has now; `cldis track "
-            f"{run.path}` measures these."
+            f"The scores in this run are of other directions than it has now; "
+            f"`{command('cldis', 'track', run.path)}` measures these."
         )
     _advise(run, found)
     return found
 
 
 def _advise(run: RunFolder, found: Known) -> None:
-    latest = run.latest()
+    latest, track = run.latest(), command("cldis", "track", run.path)
     if found.directions is None:
         found.notes.append(
-            f"`cldis navigate {run.path}` finds directions without labels, and `cldis track "
-            f"{run.path}` scores them (or the raw units, without navigation)."
+            f"`{command('cldis', 'navigate', run.path)}` finds directions without labels, and "
+            f"`{track}` scores them (or the raw units, without navigation)."
         )
     elif found.scores is None:
-        found.notes.append(f"`cldis track {run.path}` scores these directions, without labels.")
+        found.notes.append(f"`{track}` scores these directions, without labels.")
     elif latest is not None and found.scores.get("checkpoint") not in (None, latest.name):
         found.notes.append(
             f"The scores are of the model after {int(found.scores['checkpoint']):,} images, not of "
-            f"the newest; `cldis track {run.path}` measures again."
+            f"the newest; `{track}` measures again."
         )
     if found.scores is not None and found.maps is None:
         found.notes.append(

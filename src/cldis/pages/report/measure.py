@@ -84,7 +84,7 @@ def traversals(
 
 def reconstructions(model: Model, begin: Start, steps: int = STEPS) -> list[Reconstruction]:
     """The held-out images from inverted x_T, from random x_T, and from the VAE, as far as the
-    arm can."""
+    method can."""
     images = begin.images
     assert images is not None
     drawn: dict[str, Tensor] = {}

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from cldis.methods import find_method
 from cldis.pages.page import Terms, environment, uri
 from cldis.pages.report import measure, sentences
 from cldis.pages.report.directions import Shown
@@ -31,7 +32,6 @@ class Pictures:
 
 def render(run: RunFolder, numbers: dict[str, Any], pictures: Pictures) -> str:
     """The page as HTML that refers to nothing outside itself."""
-    arm = run.config.loop.arm
     shown = pictures.directions
     numbered = {sheet.facts["number"] for sheet in shown.sheets}
     units = numbers.get("directions", {}).get("origin") == "identity"
@@ -49,8 +49,8 @@ def render(run: RunFolder, numbers: dict[str, Any], pictures: Pictures) -> str:
             config_text=json.dumps(run.config.to_dict(), indent=2, ensure_ascii=False),
             command=" ".join(run.about.get("command", [])),
             n=numbers,
-            arm_words=sentences.BASELINES.get(run.config.baseline.method, sentences.ARMS[arm]),
-            code="z_disen" if arm == "vae" else "z_sem",
+            method_words=find_method(run.config.method).summary,
+            code=numbers["code"],
             verdict=sentences.verdict(run, numbers),
             alive=sentences.alive(numbers),
             pictures=pictures,
@@ -100,9 +100,9 @@ def sample(run: RunFolder) -> dict[str, Any] | None:
         return None
     data = found[-1].read_bytes()
     rows = ["held-out images"]
-    if run.config.loop.arm != "vae":
+    if "diffusion" in run.config.branches:
         rows.append("z_sem decoded from a random x_T")
-    if run.config.loop.arm != "diffae":
+    if "vae" in run.config.branches:
         rows.append("the VAE's picture")
     with Image.open(found[-1], formats=("PNG",)) as image:
         width, height = image.size

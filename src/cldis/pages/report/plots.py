@@ -88,7 +88,7 @@ def plots(config: Config) -> list[Plot]:
             "Distance of the two codes",
             "squared distance" if kind == "mse" else "nats",
             (Curve("train", "distillation", f"L_dt ({kind})", BLUE),),
-            "Falls while the VAE pulls z_sem along; may rise again once the pull is released or C "
+            "Falls while the VAE pulls z_sem along; may rise again once distillation ends or C "
             "lets the VAE say more.",
             log=True,
         ),
@@ -96,7 +96,7 @@ def plots(config: Config) -> list[Plot]:
             "Pull of the distillation",
             "weight",
             (Curve("train", "lambda_dt", "lambda_dt", BLUE),),
-            "Zero in the warm-up, then the weight of the settings, then released if they say so.",
+            "Zero in the warm-up, then the weight of the settings, then down to its end, if any.",
             needs="distillation",
         ),
         Plot(

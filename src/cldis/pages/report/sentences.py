@@ -15,22 +15,6 @@ MEANINGS = {
     "disen_active_units": "active_units",
     "vae_kl": "kl",
 }
-ARMS = {
-    "closed": "the closed loop: a diffusion autoencoder and a β-VAE that teach each other",
-    "open": "the open loop: a β-VAE teaches a diffusion autoencoder and hears nothing back",
-    "diffae": "a diffusion autoencoder alone",
-    "vae": "a β-VAE alone",
-}
-BASELINES = {
-    "beta_vae": "the baseline β-VAE",
-    "anneal_vae": "the baseline AnnealVAE, a β-VAE whose capacity rises at a fixed rate",
-    "factor_vae": "the baseline FactorVAE",
-    "beta_tcvae": "the baseline β-TCVAE",
-    "dip_vae": "the baseline DIP-VAE-II",
-    "diffae": "the baseline Diff-AE",
-    "encdiff": "the baseline EncDiff",
-    "disdiff": "the baseline DisDiff",
-}
 WAYS = {
     "inverted": ("From the code and the inverted x_T", "inverted x_T"),
     "random": ("From the code and a random x_T", "random x_T"),
@@ -74,8 +58,7 @@ def verdict(run: RunFolder, numbers: dict[str, Any]) -> str:
 def reads(numbers: dict[str, Any]) -> dict[int, str]:
     """Per unit, the factor for which the probe leans on it most and the unit's share of what the
     probe uses for that factor; units without a share of `TELLING` are left out."""
-    name = "z_disen" if numbers["arm"] == "vae" else "z_sem"
-    probe = numbers.get("factors", {}).get(name)
+    probe = numbers.get("factors", {}).get(numbers["code"])
     if probe is None:
         return {}
     found = {}
@@ -95,7 +78,7 @@ def health_rows(run: RunFolder, numbers: dict[str, Any]) -> list[tuple[str, str,
         ("feedback", "vae_kl"),
         ("lambda_dt", "distillation"),
     ):
-        if needs not in found:  # logged by every arm, but nothing to this one
+        if needs not in found:  # logged by older versions, but nothing to this method
             found.pop(key, None)
     units, kind = run.config.model.units, run.config.distillation.kind
     steered = run.config.uses_capacity
@@ -145,7 +128,7 @@ def health_rows(run: RunFolder, numbers: dict[str, Any]) -> list[tuple[str, str,
             1.0,
             "falls while the pull is on",
         ),
-        ("lambda_dt", "Weight of the distillation", "", 1.0, "0 in warm-up and after release"),
+        ("lambda_dt", "Weight of the distillation", "", 1.0, "0 in warm-up and after its end"),
         (
             "z_gradient",
             "Gradient at z_sem",

@@ -6,16 +6,16 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
-from cldis.data.source import ImageSource, open_data
+from cldis.data.source import ImageSource
 from cldis.editing.drawing import STEPS, Start, held_out, start
 from cldis.images import to_model
 from cldis.io import write_json, write_text
 from cldis.model import Model, load
 from cldis.pages.page import finite
 from cldis.pages.report import directions, measure, pages, plots
+from cldis.progress import progress_bar
 from cldis.training.log import read_metrics
+from cldis.training.run_data import is_run_data, open_run_data
 from cldis.training.run_folder import RunFolder
 
 FORMAT = 1
@@ -34,8 +34,8 @@ def write_report(
     would be, and the rest is shown.
 
     Args:
-        run: of any arm, finished or not.
-        source: the images it was trained on; None opens them again by the name in `run.json`.
+        run: of any method, finished or not.
+        source: the images it was trained on; None looks where the run says that they are.
         progress: show a progress bar.
         probe_images: how many random images the factor probe reads, on labelled data.
         device: for the model; default CUDA where there is one.
@@ -73,13 +73,12 @@ def gather(
     source, missing = (source, "") if source is not None else reopened(run)
     numbers: dict[str, Any] = {
         "format": FORMAT,
-        "arm": run.config.loop.arm,
-        "baseline": run.config.baseline.method,
+        "method": run.config.method,
+        "code": "z_sem" if "diffusion" in run.config.branches else "z_disen",
         "images_seen": 0,
         "steps": min(STEPS, run.config.diffusion.steps),
         "data_missing": missing,
-        "data_differs": source is not None
-        and source.fingerprint != run.about["data"]["fingerprint"],
+        "data_differs": source is not None and not is_run_data(run, source),
         "health": last(lines, "health"),
         "training": last(lines, "train"),
     }
@@ -89,7 +88,7 @@ def gather(
         return numbers, pictures
     numbers["images_seen"] = int(checkpoint.name)
     model = load(run.path, device or default_device())
-    with tqdm(desc="report", unit="part", disable=not progress) as bar:
+    with progress_bar(None, "report", "parts", not progress) as bar:
         begin = look(model, source, numbers, pictures, bar)
         found = directions.known(run, model)
         if found.directions is not None:
@@ -164,11 +163,10 @@ def tracking_of(scores: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def reopened(run: RunFolder) -> tuple[ImageSource | None, str]:
     """The run's own data, or None and why not."""
-    name = run.about["data"]["source"]
     try:
-        return open_data(name, run.config.model.resolution), ""
+        return open_run_data(run), ""
     except (ValueError, OSError, ImportError) as error:
-        return None, f"The images of this run ({name}) are not there any more: {error}."
+        return None, f"{error}."
 
 
 def last(lines: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:

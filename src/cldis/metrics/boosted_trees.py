@@ -1,11 +1,12 @@
-"""Gradient-boosted trees for importances: the estimator of DCI, for all classes at once.
+"""Gradient-boosted trees on binned units: the estimator of DCI, for all classes at once.
 
 The recipe of scikit-learn's `GradientBoostingClassifier` at its defaults, which the field's DCI
 uses: 100 rounds, rate .1, depth 3, one tree per class and round on the residual y - p (Friedman
 2001, algorithm 6), squared-error gain, Newton values in the leaves. Two things differ: units are
 cut at up to 127 places, and all trees of a round grow together. Their histograms are one sparse
 product (bins by rows) times (rows by trees), and only right children are summed: a left child is
-its parent minus its sibling.
+its parent minus its sibling. scikit-learn needs 127 seconds for what takes 5 here
+(results/metric_speed.md).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.metrics.labelled import Floats, Integers
+from cldis.arrays import Floats, Integers
 
 ROUNDS = 100
 RATE = 0.1
@@ -31,7 +32,7 @@ Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Boosted:
+class BoostedTrees:
     """A fitted ensemble. `unit`, `cut` and `value` are [rounds, trees, ...]."""
 
     edges: list[Floats]  # per unit, ascending; bin = how many edges lie below
@@ -57,7 +58,9 @@ class Boosted:
         return _classes(scores)
 
 
-def boost(codes: Floats, labels: Integers, classes: int, rounds: int = ROUNDS) -> Boosted:
+def fit_boosted_trees(
+    codes: Floats, labels: Integers, classes: int, rounds: int = ROUNDS
+) -> BoostedTrees:
     """Fit codes [n, d] to labels [n] in [0, classes), each of which occurs.
 
     Deterministic: there is nothing random in it.
@@ -73,7 +76,7 @@ def boost(codes: Floats, labels: Integers, classes: int, rounds: int = ROUNDS) -
     truth = (labels == np.arange(classes)[:, None])[-trees:]  # [trees, n]
     scores = np.repeat(start[:, None], len(labels), axis=1)
     size = 1.0 if trees == 1 else (classes - 1) / classes  # of a Newton step (Friedman, eq. 34)
-    found: list[list[NDArray[Any]]] = [[], [], []]
+    ensemble: list[list[NDArray[Any]]] = [[], [], []]  # unit, cut and value of each round
     for _ in range(rounds):
         share = _shares(scores)
         residual = truth - share
@@ -84,11 +87,11 @@ def boost(codes: Floats, labels: Integers, classes: int, rounds: int = ROUNDS) -
         value = np.divide(top, curve, out=np.zeros_like(top), where=curve > 1e-150)
         value = (value * size).reshape(trees, LEAVES)
         scores += RATE * np.take_along_axis(value, leaf.astype(np.int64), axis=1)
-        for kept, new in zip(found, (unit, cut, value), strict=True):
-            kept.append(new)
-    units, cuts, values = (np.stack(kept) for kept in found)
+        for rows, new in zip(ensemble, (unit, cut, value), strict=True):
+            rows.append(new)
+    units, cuts, values = (np.stack(rows) for rows in ensemble)
     total = grower.gains.sum()
-    return Boosted(
+    return BoostedTrees(
         edges,
         start,
         units,

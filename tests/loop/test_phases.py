@@ -1,4 +1,4 @@
-"""The stages: the VAE leads alone while C rises evenly, both train, then the VAE rests."""
+"""The phases: the VAE alone while C rises evenly, both, then the VAE frozen."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cldis.config import DistillationConfig
-from cldis.loop.closed_loop import Draws
 from cldis.loop.feedback import build_feedback
-from cldis.loop.phases import Stage, distillation_weight, stage_at
+from cldis.loop.phases import TrainingPhase, distillation_weight, phase_at
+from cldis.loop.step import StepNoise
 from loop.small import pictures, small_config, small_loop
 
-LED = ("loop.lead=64", "feedback.warmup=0", "feedback.rate=10")
+FIRST_ALONE = ("loop.vae_alone=64", "feedback.warmup=0", "feedback.rate=10")
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ LED = ("loop.lead=64", "feedback.warmup=0", "feedback.rate=10")
         (10_000, {"diffusion"}),
     ],
 )
-def test_who_has_gradients_in_which_stage(images: int, branches: set[str]) -> None:
-    loop = small_loop(*LED, "distillation.warmup=0", "distillation.release=96")
-    feedback = build_feedback(loop.config.feedback, "closed", loop.process)
-    draws = Draws.draw(loop.config, 8, torch.Generator().manual_seed(0))
-    out = loop(pictures(8), draws, stage_at(loop.config, images), feedback)
+def test_who_has_gradients_in_which_phase(images: int, branches: set[str]) -> None:
+    loop = small_loop(*FIRST_ALONE, "distillation.warmup=0", "distillation.end=96")
+    feedback = build_feedback(loop.config, loop.process)
+    noise = StepNoise.draw(loop.config, 8, torch.Generator().manual_seed(0))
+    out = loop(pictures(8), noise, phase_at(loop.config, images), feedback)
     out.loss.backward()
     assert branches == {
         name
@@ -46,36 +46,34 @@ def test_who_has_gradients_in_which_stage(images: int, branches: set[str]) -> No
 @pytest.mark.parametrize(
     ("settings", "vae", "diffusion"),
     [
-        (("loop.arm=vae",), True, False),
-        (("loop.arm=diffae",), False, True),
-        (("loop.arm=open",), True, True),
-        (("baseline.method=beta_vae",), True, False),
-        (("baseline.method=encdiff",), False, True),
+        (("method=vae",), True, False),
+        (("method=diffusion",), False, True),
+        (("method=open",), True, True),
+        (("method=beta_vae",), True, False),
+        (("method=encdiff",), False, True),
     ],
 )
 @given(images=st.integers(0, 10**7))
-def test_without_a_lead_or_a_release_an_arm_stays_as_it_is(
+def test_without_phases_a_method_stays_as_it_is(
     settings: tuple[str, ...], vae: bool, diffusion: bool, images: int
 ) -> None:
-    stage = stage_at(small_config(*settings), images)
-    assert (stage.vae, stage.diffusion) == (vae, diffusion)
+    phase = phase_at(small_config(*settings), images)
+    assert (phase.vae, phase.diffusion) == (vae, diffusion)
 
 
-@pytest.mark.parametrize("settings", [("loop.arm=vae",), ("baseline.method=beta_vae",)])
-def test_a_vae_that_nobody_follows_never_rests(settings: tuple[str, ...]) -> None:
-    config = small_config(*settings, "distillation.warmup=0", "distillation.release=96")
-    assert stage_at(config, 96) == Stage(vae=True, diffusion=False)
+@pytest.mark.parametrize("settings", [("method=vae",), ("method=beta_vae",)])
+def test_a_vae_without_a_student_is_never_frozen(settings: tuple[str, ...]) -> None:
+    config = small_config(*settings, "distillation.warmup=0", "distillation.end=96")
+    assert phase_at(config, 96) == TrainingPhase(vae=True, diffusion=False)
 
 
 def test_capacity_rises_evenly_without_a_signal_and_then_hears_one() -> None:
-    config = small_config(*LED)
-    feedback = build_feedback(config.feedback, "closed", small_loop(*LED).process)
-    feedback.leading = True
+    config = small_config(*FIRST_ALONE)
+    feedback = build_feedback(config, small_loop(*FIRST_ALONE).process)
     for step in range(1, 5):
-        feedback.update(torch.zeros(1), 16 * step, 16)
+        feedback.update(None, 16 * step, 16)
         assert feedback.capacity == pytest.approx(10 * 16 * step / 1000)
-    feedback.leading = False
-    silent = torch.zeros(2 * config.feedback.bins)  # the decoder draws nothing from z_sem
+    silent = torch.zeros(2 * config.feedback.bins)  # the decoder noise nothing from z_sem
     feedback.update(silent, 80, 16)
     assert feedback.signal == 0.0
     assert feedback.capacity == pytest.approx(10 * 16 * 3 / 1000)
@@ -84,17 +82,17 @@ def test_capacity_rises_evenly_without_a_signal_and_then_hears_one() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (("loop.lead=64", "loop.arm=diffae"), "needs a VAE"),
-        (("loop.lead=64", "loop.arm=vae"), "needs a VAE"),
-        (("loop.lead=640", "training.images=640"), "below training.images 640"),
+        (("loop.vae_alone=64", "method=diffusion"), "is defined with loop.vae_alone=0"),
+        (("loop.vae_alone=64", "method=vae"), "is defined with loop.vae_alone=0"),
+        (("loop.vae_alone=640", "training.images=640"), "below training.images 640"),
         (
-            ("loop.lead=64", "distillation.warmup=0", "distillation.release=64"),
-            "above loop.lead 64",
+            ("loop.vae_alone=64", "distillation.warmup=0", "distillation.end=64"),
+            "above loop.vae_alone 64",
         ),
-        (("loop.lead=-1",), "loop.lead"),
+        (("loop.vae_alone=-1",), "loop.vae_alone"),
     ],
 )
-def test_a_lead_that_makes_no_sense(settings: tuple[str, ...], words: str) -> None:
+def test_a_phase_that_makes_no_sense(settings: tuple[str, ...], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         small_config(*settings)
 
@@ -113,7 +111,7 @@ def test_the_weight_waits_holds_and_lets_go(
     holds = DistillationConfig(weight=weight, warmup=warmup)
     assert distillation_weight(holds, lead, images) == (weight if images >= start else 0)
 
-    config = DistillationConfig(weight=weight, warmup=warmup, release=start + span)
+    config = DistillationConfig(weight=weight, warmup=warmup, end=start + span)
     found = distillation_weight(config, lead, images)
     assert 0 <= found <= weight
     if images < start or images >= start + span:

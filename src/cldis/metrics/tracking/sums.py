@@ -5,26 +5,26 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
+from cldis.metrics.tracking.changes import ImageChanges
 from cldis.metrics.tracking.field import CELLS
-from cldis.metrics.tracking.observation import Observation
 
-Array = NDArray[np.float64]
 COARSE = 4  # cells of a side on which images are compared: the same thing lies elsewhere in each
 TINY = 1e-9
 
 
-class Tally:
-    """Sums over images of what `observe` measured, above a noise floor."""
+class TrackingSums:
+    """Sums over images of what `image_changes` measured, above a noise floor."""
 
-    def __init__(self, floor: Array) -> None:
+    def __init__(self, floor: Floats) -> None:
         """`floor` [2 * CELLS^2] in grey levels, from `Floor.level`."""
         assert floor.shape == (2 * CELLS**2,)
         self.floor = floor
         self.images = 0
-        self.sums: dict[str, Array] = {}
+        self.total: dict[str, Floats] = {}
 
     def add(
-        self, seen: Observation, image: NDArray[np.float32], again: NDArray[np.float32]
+        self, seen: ImageChanges, image: NDArray[np.float32], again: NDArray[np.float32]
     ) -> None:
         """One image more.
 
@@ -58,11 +58,11 @@ class Tally:
             "edges_error": (edges(image) - edges(again)) ** 2,
         }
         for name, value in parts.items():
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.total[name] = self.total[name] + value if name in self.total else value
         self.images += 1
 
-    def mean(self, name: str) -> Array:
-        return self.sums[name] / self.images
+    def mean(self, name: str) -> Floats:
+        return self.total[name] / self.images
 
     def spread(self) -> float:
         """Standard deviation over images of a pixel, root mean square over pixels, grey levels."""
@@ -90,32 +90,32 @@ class Tally:
         return float(np.maximum(self.mean(second) - self.mean(first) ** 2, 0).mean())
 
 
-def edges(picture: NDArray[np.float32]) -> Array:
+def edges(picture: NDArray[np.float32]) -> Floats:
     """Central differences down and across of a picture [H, W, 3]: [2, H, W, 3]."""
     values = picture.astype(np.float64)
     return np.stack([np.asarray(np.gradient(values, axis=axis)) for axis in (0, 1)])
 
 
-def coarse(cells: Array) -> Array:
+def coarse(cells: Floats) -> Floats:
     """Rows of CELLS^2 cells per channel [K, c * CELLS^2] -> of COARSE^2 cells [K, c * COARSE^2]."""
     rows, side = len(cells), CELLS // COARSE
     split = cells.reshape(rows, -1, COARSE, side, COARSE, side)
     return np.asarray(split.mean(axis=(3, 5)).reshape(rows, -1))
 
 
-def unit(rows: Array) -> Array:
+def unit(rows: Floats) -> Floats:
     """Rows of length 1; rows of (almost) nothing become 0."""
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.where(length > TINY, rows / np.maximum(length, TINY), 0.0)
 
 
-def monotonicity(curve: Array) -> Array:
+def monotonicity(curve: Floats) -> Floats:
     """Does a larger shift change more? [K] in [-1, 1], from curves [K, J] with J odd or not.
 
     Kendall's tau between |shift| and the change, shift 0 included, on either side of 0 (where the
     curve is 0), mean of both sides: +1 always more, 0 no trend or no change at all.
     """
-    found = np.zeros(len(curve))
+    trends = np.zeros(len(curve))
     for row, values in enumerate(curve):
         centre = int(np.argmin(values))
         sides = [values[centre:], values[centre::-1]]
@@ -123,11 +123,11 @@ def monotonicity(curve: Array) -> Array:
         for side in sides:
             i, j = np.triu_indices(len(side), 1)
             taus.append(float(np.sign(side[j] - side[i]).mean()) if len(i) else 0.0)
-        found[row] = float(np.mean(taus))
-    return found
+        trends[row] = float(np.mean(taus))
+    return trends
 
 
-def smoothness(steps: Array) -> Array:
+def smoothness(steps: Floats) -> Floats:
     """Are the steps alike? [K] in [0, 1], from changes between consecutive frames [K, J - 1].
 
     (sum d)^2 / (m sum d^2) over the m steps, from 1/m (all change in one step) to 1 (equal steps),

@@ -11,28 +11,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.metrics.tracking.field import CELLS, change_field, check_shifts
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Observation:
+class ImageChanges:
     """One image, K directions, J shifts."""
 
-    energy: Array  # [K, 2 * CELLS^2] grey levels: mean of `ChangeField.energy` over shifts but 0
-    slope: Array  # [K, 5 * CELLS^2] grey levels per unit of shift: least-squares slope of `signed`
+    energy: Floats  # [K, 2 * CELLS^2] grey levels: mean of `ChangeField.energy` over shifts but 0
+    slope: Floats  # [K, 5 * CELLS^2] grey levels per unit of shift: least-squares slope of `signed`
     curve: (
-        Array  # [K, J] grey levels: mean of `ChangeField.energy` over cells, summed over channels
+        Floats  # [K, J] grey levels: mean of `ChangeField.energy` over cells, summed over channels
     )
-    steps: Array  # [K, J - 1] grey levels: mean absolute difference of consecutive frames
-    motion: Array  # [K, H, W] pixels, mean over shifts but 0
-    appearance: Array  # [K, H, W] grey levels, mean over shifts but 0
+    steps: Floats  # [K, J - 1] grey levels: mean absolute difference of consecutive frames
+    motion: Floats  # [K, H, W] pixels, mean over shifts but 0
+    appearance: Floats  # [K, H, W] grey levels, mean over shifts but 0
 
 
-def observe(
+def image_changes(
     frames: NDArray[np.float32], shifts: Sequence[float], estimator: str = "farneback"
-) -> Observation:
+) -> ImageChanges:
     """Measure the traversals of one image.
 
     Args:
@@ -52,12 +51,12 @@ def observe(
         raise ValueError("frames hold NaN or infinity; expected grey levels 0..255")
     moved = [j for j in range(len(shifts)) if j != centre]
     amounts = np.asarray(shifts, np.float64)
-    rows: dict[str, list[Array]] = {}
+    rows: dict[str, list[Floats]] = {}
     for traversal in frames:
         field = change_field(traversal, centre, estimator)
         energy = field.energy().astype(np.float64)
         slope = amounts @ field.signed().astype(np.float64) / (amounts @ amounts)
-        found = {
+        measures = {
             "energy": energy[moved].mean(axis=0),
             "slope": slope,
             "curve": energy.sum(axis=1) / CELLS**2,
@@ -65,6 +64,6 @@ def observe(
             "motion": field.pixels()[moved].mean(axis=0).astype(np.float64),
             "appearance": field.levels()[moved].mean(axis=0).astype(np.float64),
         }
-        for name, value in found.items():
+        for name, value in measures.items():
             rows.setdefault(name, []).append(value)
-    return Observation(**{name: np.stack(values) for name, values in rows.items()})
+    return ImageChanges(**{name: np.stack(values) for name, values in rows.items()})

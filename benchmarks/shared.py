@@ -1,0 +1,43 @@
+"""What the scripts share: where results lie, what a number depends on, the time of a command."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cldis.training.run_folder import git_revision, versions
+
+RESULTS = Path(__file__).parent.parent / "results"
+
+
+def provenance() -> dict[str, Any]:
+    """What a number depends on beside its settings: entries for a result."""
+    threads = torch.get_num_threads()
+    return {
+        "git": git_revision(),
+        "versions": versions(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPU, "
+        + ("one thread" if threads == 1 else f"{threads} threads"),
+    }
+
+
+def last_line(lines: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:
+    """The last line of one kind in the metrics of a run."""
+    return next((line for line in reversed(lines) if line["kind"] == kind), None)
+
+
+def seconds(*words: str, all_cores: bool = True) -> float:
+    """Wall time of one `cldis` command, start included."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if all_cores:
+        del environment["OMP_NUM_THREADS"]
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "cldis", *words], check=True, env=environment)
+    return round(time.perf_counter() - start, 2)

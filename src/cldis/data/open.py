@@ -1,0 +1,79 @@
+"""The door: images opened by name, folder or address."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from cldis.data.catalogue import CATALOGUE
+from cldis.data.folder import Folder
+from cldis.data.hub import Hub
+from cldis.data.source import ImageSource, check_resolution
+from cldis.io import user_path
+
+Reader = Callable[[int, Path | None, bool], ImageSource]
+
+
+def open_data(
+    path_or_name: str | Path,
+    resolution: int,
+    cache_dir: Path | None = None,
+    progress: bool = False,
+) -> ImageSource:
+    """Open images by name.
+
+    Args:
+        path_or_name: a name of the catalogue, such as `rooms` (docs/data.md); a folder of images
+            (write `./rooms` for a folder of that name); `hf:NAME`, `hf:NAME:CONFIG` or `owner/name`
+            for a Hugging Face dataset.
+        resolution: side of the square images in pixels, a multiple of 8 in 8..1024.
+        cache_dir: where decoded images are kept; default `cache.default_cache_dir()`.
+        progress: show a progress bar while decoding.
+
+    Raises:
+        ValueError: unknown name, no usable image, a file or an extra that is missing, or a
+            resolution that cannot be used.
+        OSError: the cache cannot be written.
+    """
+    check_resolution(resolution)
+    text = str(path_or_name)
+    if text in CATALOGUE:
+        return _named(text)(resolution, cache_dir, progress)
+    if text.startswith("hf:"):
+        return Hub(text.removeprefix("hf:"), resolution, cache_dir, progress)
+    path = user_path(text)
+    if text and os.path.isdir(path):
+        return Folder(path, resolution, cache_dir, progress)
+    if text and os.path.exists(path):
+        raise ValueError(f"{text} is a single file, not a folder of images; give {path.parent}")
+    if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text) and not os.path.isdir(path.parent):
+        return Hub(text, resolution, cache_dir, progress)
+    raise ValueError(_unknown(text, path))
+
+
+def _named(name: str) -> Reader:
+    """The reader of one of `CATALOGUE`."""
+    module, _, reader = CATALOGUE[name].reader.partition(":")
+    made: Reader = getattr(importlib.import_module(f"cldis.data.{module}"), reader)
+    return made
+
+
+def _unknown(text: str, path: Path) -> str:
+    """One line on a name that nothing answers to, with the nearest name that something does."""
+    known = {name: name for name in CATALOGUE}
+    if text and os.path.isdir(path.parent):
+        try:
+            folders = [entry for entry in path.parent.iterdir() if entry.is_dir()]
+        except OSError:
+            folders = []
+        known |= {folder.name: str(folder) for folder in folders if folder.name not in known}
+    near = difflib.get_close_matches(path.name, known, n=1)
+    fix = f"did you mean {known[near[0]]!r}?" if near else "check the path"
+    return (
+        f"data {text!r} is neither a folder nor a known name ({', '.join(CATALOGUE)}) nor a "
+        f"Hugging Face dataset (hf:NAME or owner/name); {fix}"
+    )

@@ -1,0 +1,20 @@
+"""The diffusion branch of the loop alone, in any form that the settings give it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from cldis.loop.feedback import Feedback
+from cldis.loop.phases import TrainingPhase
+from cldis.loop.step import StepNoise, StepOutput
+from cldis.loop.two_branch import TwoBranch
+
+
+class DiffusionBranch(TwoBranch):
+    """L_diff and nothing else. The code is a Gaussian or a point (`model.gaussian`)."""
+
+    def forward(
+        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+    ) -> StepOutput:
+        l_diff = self.denoised(x, noise).loss
+        return StepOutput(l_diff, {"diffusion": l_diff.detach()})

@@ -1,0 +1,84 @@
+"""The images of a run: found again, and compared with what it was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+from cldis.data.catalogue import CATALOGUE
+from cldis.data.open import open_data
+from cldis.data.source import ImageSource
+from cldis.text import say
+from cldis.training.run_folder import RunFolder, is_path, place_of
+
+
+def open_run_data(run: RunFolder, named: str | None = None, progress: bool = False) -> ImageSource:
+    """The images that a run was trained on.
+
+    A run may come from a stranger, so what it says about its data is only a hint where to look:
+    images are handed out when their fingerprint is that of the run, and nothing is downloaded.
+
+    Args:
+        named: where the images are now; a new place is recorded in the run.
+        progress: show a progress bar while decoding.
+
+    Raises:
+        ValueError: the images are not there any more, are other ones, or have to be named.
+    """
+    if named is not None:
+        source = open_data(named, run.config.model.resolution, progress=progress)
+        if source.fingerprint != run.about["data"]["fingerprint"]:
+            raise ValueError(_other(run, named, source))
+        record_place(run, named)
+        return source
+    asked = run.about["data"]["source"]
+    reason = f"the images of {run.path} ({asked}) are not there any more"
+    for place in _places(run):
+        try:
+            source = open_data(place, run.config.model.resolution, progress=progress)
+        except ValueError as error:
+            reason = f"{reason}: {error}" if place == asked else reason
+            continue
+        if source.fingerprint == run.about["data"]["fingerprint"]:
+            return source
+        reason = _other(run, place, source)
+    if asked not in CATALOGUE and not is_path(asked):
+        reason = f"{run.path} was trained on {asked}, which is not downloaded unasked"
+    raise ValueError(f"{reason}; name the images with --data PATH_OR_NAME")
+
+
+def is_run_data(run: RunFolder, source: ImageSource) -> bool:
+    """Whether these are the images that the run was trained on."""
+    return bool(source.fingerprint == run.about["data"]["fingerprint"])
+
+
+def record_place(run: RunFolder, data: str) -> RunFolder:
+    """The run with its data at a place where they were just found, also on disk; says so if that
+    is a new one."""
+    place = place_of(data, run.path)
+    before = run.about["data"]
+    if place["source"] == before["source"]:
+        return run
+    kept = {key: value for key, value in before.items() if key != "relative"}
+    moved = dataclasses.replace(run, about={**run.about, "data": {**kept, **place}})
+    moved.write_about()
+    say(f"{run.path} now looks for its images in {place['source']} (was {before['source']})")
+    return moved
+
+
+def _places(run: RunFolder) -> Iterator[str]:
+    """Where the images may be, without asking the network."""
+    data: dict[str, Any] = run.about["data"]
+    if data["source"] in CATALOGUE or is_path(data["source"]):
+        yield data["source"]
+    if isinstance(data.get("relative"), str):
+        yield str((run.path / data["relative"]).resolve())
+
+
+def _other(run: RunFolder, place: str, source: ImageSource) -> str:
+    known = run.about["data"]["fingerprint"]
+    return (
+        f"{place} does not hold the images that {run.path} was trained on (fingerprint "
+        f"{source.fingerprint[:12]}, was {known[:12]})"
+    )
