@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from cli.photos import write_photos
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from cldis.cli import main, parser
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import load_directions, save_directions
 from cldis.text import HIDDEN, command, cut, folded, shown
+from support.photos import write_photos
 
 # Bytes that are no UTF-8, an accent, spaces, a quote, a line break and a control sequence.
 NASTY = os.fsdecode(b"caf\xc3\xa9 it's\n\x1b[31m\xff")
