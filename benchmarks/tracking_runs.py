@@ -17,7 +17,6 @@ import torch
 from cldis.bench.score import pool
 from cldis.data import open_data
 from cldis.data.source import ImageSource
-from cldis.editing.drawing import vae_draw
 from cldis.images import to_model
 from cldis.io import write_bytes
 from cldis.methods.build import build
@@ -131,7 +130,7 @@ class Run:
         if self.code == "z_sem":
             pictures = self.model.decode(z, x_T, STEPS, fast=True)
         else:
-            pictures = torch.cat([vae_draw(self.model, part) for part in z.split(256)])
+            pictures = torch.cat([self.model.decode_vae(part) for part in z.split(256)])
         grey = pictures.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
         return grey.permute(0, 2, 3, 1).numpy()
 

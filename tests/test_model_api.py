@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cldis.model import Codes, Model
+from cldis.model import Model
 from loop.small import pictures, small_loop
 
 UNITS, SIDE, STEPS = 4, 16, 6
@@ -313,22 +313,31 @@ def test_a_batch_without_images_is_refused(batch: int) -> None:
     assert "batch" in _refused(lambda: _model(batch=batch))
 
 
-def test_the_arm_vae_encodes_and_refuses_the_rest() -> None:
+def test_a_vae_alone_draws_with_its_mean_picture() -> None:
     model = _model("vae")
     codes = model.encode(X)
     assert codes.sem is None and codes.disen is not None and codes.disen.mean.shape == (2, UNITS)
-    for call in (
-        lambda: codes.z,
-        lambda: model.invert(X),
-        lambda: model.invert(X, Z),
-        lambda: model.decode(Z),
-        lambda: model.decode(Z[:0]),
-        lambda: model.edit(X, {0: 1.0}),
-        lambda: model.traverse(X, 0, [1.0]),
-        lambda: model.reconstruct(X),
-    ):
+    assert torch.equal(codes.z, codes.disen.mean) and not model.diffuses
+    vae = model.loop.vae
+    assert vae is not None
+    with torch.no_grad():
+        expected = vae.decode(codes.z).sigmoid() * 2 - 1
+    torch.testing.assert_close(model.decode(codes.z), expected)
+    assert torch.equal(model.decode(codes.z), model.decode(codes.z, X, steps=3, seed=1))
+    assert list(model.reconstruct(X)) == ["vae"]
+    assert torch.equal(model.reconstruct(X)["vae"], model.decode(codes.z))
+    moved = model.decode(codes.z + model.shift({0: 1.5}))
+    torch.testing.assert_close(model.edit(X, {0: 1.5}), moved)
+    torch.testing.assert_close(model.traverse(X, 0, [0.0, 1.5])[:, 1], moved)
+    assert model.decode(Z[:0]).shape == (0, *X.shape[1:])
+    for call in (lambda: model.invert(X), lambda: model.invert(X, Z)):
         assert "method" in _refused(call) and "vae" in _refused(call).lower()
 
 
-def test_codes_of_nothing_say_so() -> None:
-    assert ".disen" in _refused(lambda: Codes(None, None).z)
+def test_the_loop_draws_by_diffusion_and_its_vae_beside_it() -> None:
+    model = _model("closed")
+    drawn, codes = model.reconstruct(X, 2), model.encode(X)
+    assert list(drawn) == ["inverted", "random", "vae"] and model.diffuses
+    assert codes.disen is not None and codes.main is codes.sem
+    assert torch.equal(drawn["vae"], model.decode_vae(codes.disen.mean))
+    assert "has no VAE" in _refused(lambda: _model("encdiff").decode_vae(Z))

@@ -42,7 +42,7 @@ LAYERS["explorer"] = ABOVE | {"navigation", "editing", "tracking", "pages"}
 LAYERS["bench"] = ABOVE | {"navigation", "editing", "tracking"}
 LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
-EVERYWHERE = {"arrays", "config", "config_upgrade", "images", "io", "progress", "text"}
+EVERYWHERE = {"arrays", "checks", "config", "config_upgrade", "images", "io", "progress", "text"}
 # Settings are checked against the table of methods, which is data and imports nothing of ours.
 TABLE = {"config": "cldis.methods.find_method"}
 # Nothing on the way to `cldis --help` may load these.

@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from cldis.checks import check_codes, check_images, check_start, finite, same_length
 from cldis.config import Config
+from cldis.data.source import ImageSource
 from cldis.diffusion import sampling
+from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.build import SemanticEncoder
 from cldis.networks.gaussian import Gaussian
@@ -23,11 +27,7 @@ from cldis.training.run_folder import RunFolder
 from cldis.training.weights import open_networks
 
 STEPS = 20
-TOLERANCE = 0.01  # beyond [-1, 1], from rounding in half precision
-TO_MODEL = (
-    "cldis.images.to_model makes them of bytes 0..255 in a NumPy array (n, 3, H, W), which is "
-    "x / 127.5 - 1; of floats in [0, 1] it is 2 * x - 1"
-)
+CHUNK = 256  # images of a source that are read at a time
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,16 @@ class Codes:
     disen: Gaussian | None
 
     @property
+    def main(self) -> Gaussian:
+        """The code that the decoder draws from: z_sem, or z_disen of a VAE alone."""
+        main = self.sem or self.disen
+        assert main is not None, "every method has one of its branches"
+        return main
+
+    @property
     def z(self) -> Tensor:
-        """The code that conditions the decoder, [n, d]: the mean of z_sem."""
-        if self.sem is None:
-            raise ValueError("a VAE alone has no z_sem; use `.disen`, or a run of another method")
-        return self.sem.mean
+        """The mean of the main code, [n, d]."""
+        return self.main.mean
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Model:
     All methods raise ValueError for what is no tensor of floats, a wrong shape, images outside
     [-1, 1], a unit that does not exist, a value that is not finite, or a branch that the method
     lacks.
+
+    A VAE alone draws too: with its mean picture, which has no x_T.
     """
 
     def __init__(
@@ -93,20 +100,34 @@ class Model:
     def units(self) -> int:
         return self.config.model.units
 
+    @property
+    def diffuses(self) -> bool:
+        """Whether pictures are drawn by diffusion; else by the VAE, without x_T."""
+        return self.loop.denoiser is not None
+
     @torch.no_grad()
     def encode(self, images: Tensor) -> Codes:
         """q_sem(z|x) and q_phi(z|x), each with mean and scale [n, d]."""
-        self._check_images(images)
+        check_images(images, self.resolution)
         sem = self._gaussian(self.loop.semantic, images) if self.loop.semantic else None
         disen = self._gaussian(self.loop.vae.encode, images) if self.loop.vae else None
         return Codes(sem, disen)
 
+    def encode_source(self, source: ImageSource, indices: NDArray[np.int64] | None = None) -> Codes:
+        """As `encode`, of the images `indices` of a source; None takes all of them."""
+        chosen = np.arange(len(source)) if indices is None else indices
+        parts = [
+            self.encode(to_model(source.batch(chosen[start : start + CHUNK])))
+            for start in range(0, len(chosen), CHUNK)
+        ] or [self.encode(torch.zeros(0, 3, self.resolution, self.resolution))]
+        return Codes(_joined([p.sem for p in parts]), _joined([p.disen for p in parts]))
+
     @torch.no_grad()
     def invert(self, images: Tensor, z: Tensor | None = None, steps: int = STEPS) -> Tensor:
         """x_T [n, 3, H, W] from which `decode(z, x_T, steps)` gives the images back."""
-        self._check_images(images)
-        z = self.encode(images).z if z is None else self._check_codes(z)
-        _same_length(images, z)
+        check_images(images, self.resolution)
+        z = self.encode(images).z if z is None else check_codes(z, self.units)
+        same_length(images, z)
         return self._each(
             lambda x, code: sampling.invert(self._predict(code), self.loop.process, x, steps),
             images,
@@ -127,12 +148,16 @@ class Model:
         Args:
             x_T: from `invert`; None draws one from `seed`.
             fast: DPM-Solver++ instead of DDIM: fewer steps, but no inverse of `invert`.
+
+        A VAE alone has no x_T and no steps: its mean picture is all there is.
         """
-        z = self._check_codes(z)
+        if not self.diffuses:
+            return self.decode_vae(z)
+        z = check_codes(z, self.units)
         if x_T is None:
             x_T = self.random_start(len(z), seed)
-        self._check_start(x_T)
-        _same_length(x_T, z)
+        check_start(x_T, self.resolution)
+        same_length(x_T, z)
         solver = sampling.fast if fast else sampling.ddim
         return self._each(
             lambda x, code: solver(self._predict(code), self.loop.process, x, steps).clamp(-1, 1),
@@ -140,17 +165,37 @@ class Model:
             z,
         )
 
+    @torch.no_grad()
+    def decode_vae(self, z: Tensor) -> Tensor:
+        """The mean picture of p_theta(x|z), [n, 3, H, W] in [-1, 1], from codes z [n, d]."""
+        z, vae = check_codes(z, self.units), self.loop.vae
+        if vae is None:
+            raise ValueError(f"this run is of method {self.config.method!r}, which has no VAE")
+        done = [
+            vae.decode(part.to(self.device)).float().sigmoid().mul(2).sub(1).cpu()
+            for (part,) in self._batches(z)
+        ]
+        return torch.cat([torch.zeros(0, 3, self.resolution, self.resolution), *done])
+
+    def start(self, images: Tensor, z: Tensor, steps: int = STEPS) -> Tensor | None:
+        """Where the pictures of codes begin: the inverted x_T, or None of a VAE alone."""
+        return self.invert(images, z, steps) if self.diffuses else None
+
     def reconstruct(self, images: Tensor, steps: int = STEPS, seed: int = 0) -> dict[str, Tensor]:
-        """`inverted` and `random`: decoded from the inverted x_T, and from a random one.
+        """`inverted` and `random`, decoded from the inverted x_T and from a random one, and `vae`,
+        the picture of the VAE; those that the method has.
 
         With the inverted x_T even an empty z_sem reconstructs; only `random` shows what it holds.
         """
-        z = self.encode(images).z
-        x_T = self.invert(images, z, steps)
-        return {
-            "inverted": self.decode(z, x_T, steps),
-            "random": self.decode(z, None, steps, seed),
-        }
+        codes = self.encode(images)
+        drawn = {}
+        if codes.sem is not None:
+            z = codes.sem.mean
+            drawn["inverted"] = self.decode(z, self.invert(images, z, steps), steps)
+            drawn["random"] = self.decode(z, None, steps, seed)
+        if codes.disen is not None:
+            drawn["vae"] = self.decode_vae(codes.disen.mean)
+        return drawn
 
     def edit(self, images: Tensor, shifts: Mapping[int, float], steps: int = STEPS) -> Tensor:
         """Images with units moved by `shifts` {unit: standard deviations}, same x_T."""
@@ -164,29 +209,46 @@ class Model:
                 f"the change of z must be a tensor ({self.units},), as `shift` and "
                 f"`Directions.shift` make it"
             )
-        return self.decode(z + change, self.invert(images, z, steps), steps)
+        return self.decode(z + change, self.start(images, z, steps), steps)
 
     def traverse(
         self, images: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS
     ) -> Tensor:
         """One unit moved by each amount, from one x_T per image: [n, len(amounts), 3, H, W]."""
         z = self.encode(images).z
-        x_T = self.invert(images, z, steps)
-        return self.traverse_from(z, x_T, unit, amounts, steps)
+        return self.traverse_from(z, self.start(images, z, steps), unit, amounts, steps)
 
     def traverse_from(
-        self, z: Tensor, x_T: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS
+        self, z: Tensor, x_T: Tensor | None, unit: int, amounts: Sequence[float], steps: int = STEPS
     ) -> Tensor:
-        """As `traverse`, from codes and x_T that were inverted before."""
-        z = self._check_codes(z)
-        self._check_start(x_T)
-        _same_length(x_T, z)
-        if not len(amounts):
+        """As `traverse`, from codes and their `start`."""
+        checked = [finite(amount, unit) for amount in amounts]
+        return self.move_along(z, x_T, self.shift({unit: 1.0}), checked, steps)
+
+    def move_along(
+        self,
+        z: Tensor,
+        x_T: Tensor | None,
+        change: Tensor,
+        amounts: Sequence[float],
+        steps: int = STEPS,
+    ) -> Tensor:
+        """Codes [n, d] moved by each amount of `change` [d], all from their `start` x_T:
+        [n, len(amounts), 3, H, W].
+
+        `change` is a standard deviation of a unit or along a direction: `shift({unit: 1.0})`,
+        `Directions.shift(unit_std, {number: 1.0})`.
+        """
+        z, count = check_codes(z, self.units), len(amounts)
+        factors = torch.tensor(amounts, dtype=torch.float32)
+        moved = (z[:, None] + factors[:, None] * change).flatten(0, 1)
+        if x_T is not None:
+            check_start(x_T, self.resolution)
+            same_length(x_T, z)
+            x_T = x_T.repeat_interleave(count, dim=0)
+        if not count:
             return torch.zeros(len(z), 0, 3, self.resolution, self.resolution)
-        moved = torch.stack([z + self.shift({unit: amount}) for amount in amounts], dim=1)
-        starts = x_T[:, None].expand(-1, len(amounts), -1, -1, -1)
-        flat = self.decode(moved.flatten(0, 1), starts.flatten(0, 1), steps)
-        return flat.unflatten(0, (len(z), len(amounts)))
+        return self.decode(moved, x_T, steps).unflatten(0, (len(z), count))
 
     def shift(self, shifts: Mapping[int, float]) -> Tensor:
         """The change of z [d] for shifts in standard deviations."""
@@ -194,7 +256,7 @@ class Model:
         for unit, amount in shifts.items():
             if not isinstance(unit, Integral) or not 0 <= unit < self.units:
                 raise ValueError(f"unit {unit!r} does not exist; units are 0..{self.units - 1}")
-            change[int(unit)] += _finite(amount, unit) * self.unit_std[unit]
+            change[int(unit)] += finite(amount, unit) * self.unit_std[unit]
         return change
 
     def random_start(self, n: int, seed: int = 0) -> Tensor:
@@ -263,8 +325,8 @@ class Model:
     def _denoiser(self) -> Denoiser:
         if self.loop.denoiser is None:
             raise ValueError(
-                f"this run is of method {self.config.method!r}, which has no diffusion decoder; "
-                f"train with method=encdiff or closed to decode and edit"
+                f"this run is of method {self.config.method!r}, which has no diffusion decoder and "
+                f"so no x_T; train with method=encdiff or closed to invert"
             )
         return self.loop.denoiser
 
@@ -290,47 +352,6 @@ class Model:
         for start in range(0, len(tensors[0]), self.batch):
             yield tuple(tensor[start : start + self.batch].float() for tensor in tensors)
 
-    def _check_images(self, images: Tensor) -> None:
-        self._check_pictures(images, "images", "floats in [-1, 1]")
-        least, most = (float(images.min()), float(images.max())) if images.numel() else (0, 0)
-        if max(-least, most) > 1 + TOLERANCE:
-            raise ValueError(
-                f"images have values from {least:.3g} to {most:.3g}; expected floats in [-1, 1]: "
-                f"{TO_MODEL}"
-            )
-
-    def _check_start(self, x_T: Tensor) -> None:
-        self._check_pictures(x_T, "x_T", "floats as `invert` makes them of images")
-
-    def _check_pictures(self, given: Tensor, name: str, floats: str) -> None:
-        expected = (3, self.resolution, self.resolution)
-        if not isinstance(given, Tensor):
-            kind = f"{type(given).__module__.partition('.')[0]}.{type(given).__name__}"
-            raise ValueError(f"{name}: expected a tensor of {floats}, got {kind}: {TO_MODEL}")
-        if given.dim() != 4 or tuple(given.shape[1:]) != expected:
-            raise ValueError(
-                f"{name}: shape {tuple(given.shape)} is not that of images for this model, "
-                f"(n, *{expected})"
-            )
-        if not torch.is_floating_point(given):
-            raise ValueError(f"{name}: {given.dtype} given, expected {floats}: {TO_MODEL}")
-        if not bool(torch.isfinite(given).all()):
-            raise ValueError(f"{name}: NaN or infinity given, expected {floats}")
-
-    def _check_codes(self, z: Tensor) -> Tensor:
-        if not isinstance(z, Tensor):
-            raise ValueError(
-                f"codes are a {type(z).__name__}; expected a tensor, as `encode` gives it; "
-                f"torch.from_numpy makes one of a NumPy array"
-            )
-        if z.dim() != 2 or z.shape[1] != self.units:
-            raise ValueError(f"codes have shape {tuple(z.shape)}; expected (n, {self.units})")
-        if not torch.is_floating_point(z):
-            raise ValueError(f"codes are {z.dtype}; expected floats, as `encode` gives them")
-        if not bool(torch.isfinite(z).all()):
-            raise ValueError("codes hold NaN or infinity; expected finite floats")
-        return z.float().cpu()
-
 
 def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -> Model:
     """Open the newest checkpoint of a run folder, or a folder that `save_pretrained` wrote.
@@ -350,16 +371,9 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     return Model(loop, mean, std, device, batch, Origin(folder.path, path.name))
 
 
-def _same_length(images: Tensor, z: Tensor) -> None:
-    if len(images) != len(z):
-        raise ValueError(f"{len(images)} images but {len(z)} codes; give one code per image")
-
-
-def _finite(amount: Any, unit: Any) -> float:
-    try:
-        value = float(amount)
-    except (TypeError, ValueError):
-        value = float("nan")
-    if not abs(value) < float("inf"):
-        raise ValueError(f"shift {amount!r} of unit {unit} is not a finite number")
-    return value
+def _joined(parts: Sequence[Gaussian | None]) -> Gaussian | None:
+    whole = [part for part in parts if part is not None]
+    if not whole:
+        return None
+    means, logs = [part.mean for part in whole], [part.log_variance for part in whole]
+    return Gaussian(torch.cat(means), torch.cat(logs))

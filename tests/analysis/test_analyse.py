@@ -136,12 +136,12 @@ class Cut:
         self.model, self.calls, self.images = model, calls, 0
         self.units = model.units
 
-    def encode(self, images: Any) -> Any:
+    def encode_source(self, source: Any, indices: Any) -> Any:
         if self.calls == 0:
             raise KeyboardInterrupt
         self.calls -= 1
-        self.images += len(images)
-        return self.model.encode(images)
+        self.images += len(indices)
+        return self.model.encode_source(source, indices)
 
 
 def test_going_on_gives_the_same_codes(

@@ -12,7 +12,6 @@ from PIL import Image
 
 from cldis.config import Config
 from cldis.data.rendered.rooms import Rooms
-from cldis.editing.drawing import vae_draw
 from cldis.explorer.collection import Collection
 from cldis.explorer.pictures import draw_map, map_hit, map_places
 from cldis.explorer.server import free_port
@@ -70,7 +69,7 @@ def test_a_run_of_the_vae_alone_is_drawn_by_it(tmp_path: Path) -> None:
     begin, still = studio.sample(2), amounts(studio)
     assert begin.noise is None and len(studio.rows) == 4 and studio.kind == "unit"
     assert torch.equal(studio.edited(begin, still), begin.again)
-    torch.testing.assert_close(begin.again, vae_draw(studio.model, begin.z[None])[0])
+    torch.testing.assert_close(begin.again, studio.model.decode_vae(begin.z[None])[0])
     moved = amounts(studio, r0=2.0)
     full = studio.edited(begin, moved)
     assert (full - begin.again).abs().max() > 0.01

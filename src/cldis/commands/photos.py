@@ -87,8 +87,9 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
     out, model = out_folder(options.out), load(options.run)
     scores = reconstruct_photos(model, read_photos(options.photos, model.resolution), out)
-    for name in ("inverted", "random"):
-        found = scores[name]
+    for name, found in scores.items():
+        if name in ("steps", "photos"):
+            continue
         say(f"{name:9} SSIM {found['mean_ssim']:.3f}  PSNR {found['mean_psnr']:.1f} dB")
     say(out / "reconstructions.png")
     return 0

@@ -1,8 +1,7 @@
-"""Pictures of a trained model of any method: where they start, and codes moved from there."""
+"""Where the pictures of pages start: codes of held-out images and their x_T, or made-up ones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +10,8 @@ from torch import Tensor
 
 from cldis.data.source import ImageSource
 from cldis.data.split import split
-from cldis.model import Model
+from cldis.model import STEPS, Model
 
-STEPS = 20  # of inversion and decoding alike: 16 units at 64 px take half a minute on one core
 MADE_UP = 4  # codes drawn at random where there are no images
 
 
@@ -46,39 +44,9 @@ def start(model: Model, images: Tensor | None, steps: int = STEPS) -> Start:
     Random codes are normal with the mean and standard deviation that each unit has over the
     training images.
     """
-    if images is None:
-        generator = torch.Generator().manual_seed(0)
-        draws = torch.randn(MADE_UP, model.units, generator=generator)
-        z = model.unit_mean + model.unit_std * draws
-        return Start(z, model.random_start(MADE_UP) if model.loop.denoiser else None, None)
-    codes = model.encode(images)
-    if model.loop.denoiser is None:
-        assert codes.disen is not None
-        return Start(codes.disen.mean, None, images)
-    return Start(codes.z, model.invert(images, codes.z, steps), images)
-
-
-def draw(model: Model, z: Tensor, x_T: Tensor | None, steps: int = STEPS) -> Tensor:
-    """Pictures of codes, [n, 3, H, W] in [-1, 1]: by diffusion from x_T, or by the VAE."""
-    return vae_draw(model, z) if x_T is None else model.decode(z, x_T, steps)
-
-
-@torch.no_grad()
-def vae_draw(model: Model, z: Tensor) -> Tensor:
-    """The mean picture of p_theta(x|z), [n, 3, H, W] in [-1, 1]."""
-    assert model.loop.vae is not None
-    return model.loop.vae.decode(z.to(model.device)).float().sigmoid().mul(2).sub(1).cpu()
-
-
-def moved(
-    model: Model, begin: Start, change: Tensor, amounts: Sequence[float], steps: int = STEPS
-) -> Tensor:
-    """Codes moved by each amount of `change` [d], x_T kept: [n, len(amounts), 3, H, W].
-
-    `change` is one standard deviation of a unit or along a direction: `Model.shift({unit: 1.0})`,
-    `Directions.shift(unit_std, {number: 1.0})`.
-    """
-    n, count = len(begin.z), len(amounts)
-    z = torch.stack([begin.z + amount * change for amount in amounts], dim=1).flatten(0, 1)
-    noise = None if begin.noise is None else begin.noise.repeat_interleave(count, dim=0)
-    return draw(model, z, noise, steps).unflatten(0, (n, count))
+    if images is not None:
+        z = model.encode(images).z
+        return Start(z, model.start(images, z, steps), images)
+    generator = torch.Generator().manual_seed(0)
+    z = model.unit_mean + model.unit_std * torch.randn(MADE_UP, model.units, generator=generator)
+    return Start(z, model.random_start(MADE_UP) if model.diffuses else None, None)

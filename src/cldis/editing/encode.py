@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cldis.data.source import ImageSource
-from cldis.images import to_model
 from cldis.io import user_path, writing
 from cldis.model import Model
 from cldis.progress import progress_bar
@@ -47,7 +46,7 @@ def schema_of(units: int) -> pa.Schema:
 
 def rows_of(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> pa.Table:
     """The rows of some images."""
-    codes = model.encode(to_model(source.batch(indices)))
+    codes = model.encode_source(source, indices)
     data: dict[str, Any] = {"path": [source.label(int(index)) for index in indices]}
     for name, q in (("sem", codes.sem), ("disen", codes.disen)):
         mean, scale = (q.mean, q.scale) if q else (None, None)

@@ -1,4 +1,4 @@
-"""How faithfully photos come back: inverted x_T beside random x_T."""
+"""How faithfully photos come back: from inverted x_T, from random x_T, and by the VAE."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def reconstruct_photos(
         for metric in ("ssim", "psnr"):
             values = scores[name][metric]
             scores[name][f"mean_{metric}"] = sum(values) / len(values)
-    cells = torch.stack([photos.images, drawn["inverted"], drawn["random"]], dim=1)
-    page = captioned(grid(cells), ["photo", "inverted", "random"])
+    cells = torch.stack([photos.images, *drawn.values()], dim=1)
+    page = captioned(grid(cells), ["photo", *drawn])
     save_png(page, out / "reconstructions.png")
     write_json(out / "reconstructions.json", scores)
     photos.list_skipped(out)

@@ -24,7 +24,7 @@ def traverse_units(
     Returns the overview. Shifts are in standard deviations of the unit.
     """
     z = model.encode(photos.images).z
-    x_T = model.invert(photos.images, z, steps)
+    x_T = model.start(photos.images, z, steps)
     rows, changes = [], []
     captions = [f"{amount:+g}" for amount in AMOUNTS]
     for unit in each(range(model.units), model.units, "traverse", "units", not progress):

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from cldis.data.source import ImageSource
 from cldis.model import Model
-from cldis.navigation.decoder import codes_of
 from cldis.navigation.directions import Directions
 
 MOST = 1024  # images looked at, evenly spread over the data
@@ -30,7 +29,7 @@ class Collection:
     def of(cls, model: Model, directions: Directions, source: ImageSource) -> Collection:
         """Read and encode at most `MOST` images."""
         chosen = np.linspace(0, len(source) - 1, min(MOST, len(source))).round().astype(np.int64)
-        z = codes_of(model, source, chosen)
+        z = model.encode_source(source, chosen).z
         labels = [source.label(int(index)) for index in chosen]
         return cls(np.array(source.batch(chosen)), labels, along(model, directions, z.numpy()))
 

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldis.editing.drawing import STEPS, draw, start
+from cldis.editing.drawing import start
 from cldis.editing.photos import Photos, heldout_photos
 from cldis.explorer.collection import Collection
-from cldis.model import Model, load
+from cldis.model import STEPS, Model, load
 from cldis.navigation.store import directions_or_units, save_directions
 from cldis.tracking.maps import tracked
 from cldis.tracking.pictures import ranked
@@ -165,7 +165,7 @@ class Studio:
     def many(self, begin: Begin, z: Tensor) -> Tensor:
         """Codes [n, d] drawn from the x_T of `begin`, [n, 3, H, W]."""
         noise = None if begin.noise is None else begin.noise.expand(len(z), -1, -1, -1)
-        return draw(self.model, z, noise, self.steps)
+        return self.model.decode(z, noise, self.steps)
 
     def traversal(
         self, begin: Begin, amounts: Sequence[float], row: int, places: Sequence[float]
@@ -203,9 +203,8 @@ class Studio:
             return self._collection
 
     def _quick(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        if noise is None:
-            return draw(self.model, z[None], None)[0]
-        return self.model.decode(z[None], noise[None], self.quick_steps, fast=True)[0]
+        start = None if noise is None else noise[None]
+        return self.model.decode(z[None], start, self.quick_steps, fast=True)[0]
 
     def _drawn(self, name: str, z: Tensor, noise: Tensor | None, image: Tensor) -> Begin:
         begin = Begin(name, image, z[0], None if noise is None else noise[0], image, image)
@@ -219,7 +218,7 @@ class Studio:
         except (ValueError, OSError, ImportError) as error:
             self.data_missing = f"The images of this run cannot be shown: {error}"
         begun = start(self.model, None, self.steps)
-        pictures = draw(self.model, begun.z, begun.noise, self.steps)
+        pictures = self.model.decode(begun.z, begun.noise, self.steps)
         return Photos(pictures, [f"made_up_{i}" for i in range(len(pictures))], [])
 
     def _rows(self) -> list[Row]:
@@ -258,11 +257,8 @@ class Studio:
                 [self.directions.shift(self.model.unit_std, {number: 2.0}) for number in numbers]
             )
             both = torch.cat([z + steps, z - steps])
-            if begun.noise is None:
-                drawn = draw(self.model, both, None)
-            else:
-                noise = begun.noise[i].expand(len(both), -1, -1, -1)
-                drawn = self.model.decode(both, noise, self.quick_steps, fast=True)
+            noise = None if begun.noise is None else begun.noise[i].expand(len(both), -1, -1, -1)
+            drawn = self.model.decode(both, noise, self.quick_steps, fast=True)
             up, down = drawn.chunk(2)
             total += (up - down).abs().mean(dim=1)
         # Where nothing changes by a grey level, noise is not to look like a place.

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from cldis.data.source import ImageSource
 from cldis.diffusion import sampling
-from cldis.images import to_model
 from cldis.model import Model
 
 Decode = Callable[[Tensor, Tensor], Tensor]  # z [n, d], x_T [n, 3, H, W] -> images in [-1, 1]
-
-CHUNK = 256
 
 
 def few_step_decoder(model: Model, steps: int) -> Decode:
@@ -43,14 +37,3 @@ def few_step_decoder(model: Model, steps: int) -> Decode:
         return sampling.ddim(predict, process, x_T, steps).clamp(-1, 1)
 
     return decode
-
-
-def codes_of(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> Tensor:
-    """The code that decodes, of images `indices`, [n, d]: means of z_sem, else of z_disen."""
-    parts = []
-    for start in range(0, len(indices), CHUNK):
-        encoded = model.encode(to_model(source.batch(indices[start : start + CHUNK])))
-        q = encoded.sem if encoded.sem is not None else encoded.disen
-        assert q is not None
-        parts.append(q.mean)
-    return torch.cat(parts)

@@ -11,7 +11,7 @@ import numpy as np
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.model import Model, load
-from cldis.navigation.decoder import codes_of, few_step_decoder
+from cldis.navigation.decoder import few_step_decoder
 from cldis.navigation.directions import Directions
 from cldis.navigation.recognition import Recognition
 from cldis.navigation.store import folder_of, has_directions, load_directions, save_directions
@@ -32,8 +32,8 @@ def scene_of(run: RunFolder, model: Model, source: ImageSource, steps: int) -> S
     checkpoint = run.used()
     return Scene(
         decode=few_step_decoder(model, steps),
-        codes=codes_of(model, source, chosen),
-        held_out=codes_of(model, source, heldout),
+        codes=model.encode_source(source, chosen).z,
+        held_out=model.encode_source(source, heldout).z,
         unit_std=model.unit_std,
         resolution=model.resolution,
         device=model.device,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
-from cldis.editing.drawing import held_out, vae_draw
+from cldis.editing.drawing import held_out
 from cldis.io import read_json, user_path, write_json
 from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import check_shifts
@@ -24,7 +24,6 @@ from cldis.metrics.tracking.motion import flow_function
 from cldis.metrics.tracking.score import check_images, score
 from cldis.metrics.tracking.sums import TrackingSums
 from cldis.model import Model, load
-from cldis.navigation.decoder import codes_of
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units
 from cldis.progress import each
@@ -173,7 +172,7 @@ class Worker:
         self.changes = torch.einsum("dk,j->kjd", matrix, moved).flatten(0, 1)  # [K (J - 1), d]
 
     def run(self, source: ImageSource, chosen: NDArray[np.int64], progress: bool) -> Tracking:
-        codes = codes_of(self.model, source, chosen)
+        codes = self.model.encode_source(source, chosen).z
         self.compare(codes)
         floor, again = Floor(), []
         for i, z in enumerate(codes):
@@ -222,7 +221,7 @@ class Worker:
 
         An exact decoder has one picture of a code: [1, H, W, 3].
         """
-        if self.model.loop.denoiser is None:
+        if not self.model.diffuses:
             return self.draw(z[None], None)
         starts = torch.cat([self.start(i, part) for part in range(1 + STARTS)])
         return self.draw(z.expand(len(starts), -1), starts)
@@ -231,7 +230,7 @@ class Worker:
         """Every direction and shift of one image from one x_T: [K, J, H, W, 3] in 0..255."""
         codes = torch.cat([z[None], z + self.changes])
         start = None
-        if self.model.loop.denoiser is not None:
+        if self.model.diffuses:
             start = self.start(i, 0).expand(len(codes), -1, -1, -1)
         pictures = self.draw(codes, start)
         moved = pictures[1:].reshape(self.directions.count, -1, *pictures.shape[1:])
@@ -247,10 +246,8 @@ class Worker:
         parts = []
         for begin in range(0, len(codes), BATCH):
             part = slice(begin, begin + BATCH)
-            if starts is None:
-                parts.append(vae_draw(self.model, codes[part]))
-            else:
-                parts.append(self.model.decode(codes[part], starts[part], self.steps, fast=True))
+            begin_at = None if starts is None else starts[part]
+            parts.append(self.model.decode(codes[part], begin_at, self.steps, fast=True))
         pictures = torch.cat(parts).add(1).mul(127.5).clamp(0, 255)
         return np.ascontiguousarray(pictures.permute(0, 2, 3, 1).numpy())
 

@@ -87,13 +87,7 @@ def other_run(
         raise ValueError(f"--against {run}: {missing[0]} is not read at {model.resolution} px")
     chosen = np.array([place[paths[k]] for k in parts.images], np.int64)
 
-    def encode(images: NDArray[np.uint8]) -> Floats:
-        codes = model.encode(to_model(images))
-        q = codes.sem or codes.disen
-        assert q is not None
-        return q.mean.numpy()
-
-    code = _gathered(source, chosen, encode)
+    code = model.encode_source(source, chosen).z.numpy()
     if not np.isfinite(code).all():
         raise ValueError(f"--against {run}: its codes hold NaN or infinity; it has diverged")
     return Compared(user_path(run).resolve().name, method_words(model.config), code)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cldis.editing.drawing import STEPS, Start, moved
+from cldis.editing.drawing import Start
 from cldis.images import reduced
-from cldis.model import Model
+from cldis.model import STEPS, Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units, has_directions, read_about
 from cldis.pages.figures import Figure, direction_curve
@@ -173,7 +173,7 @@ def show(
         if sheets and time.perf_counter() - began > PATIENCE:
             break
         change = found.directions.shift(model.unit_std, {row["number"]: 1.0})
-        cells = reduced(moved(model, first, change, SHIFTS, steps))
+        cells = reduced(model.move_along(first.z, first.noise, change, SHIFTS, steps))
         curve = None
         if "curve" in row:
             parts = (row[key] for key in ("shifts", "curve", "curve_low", "curve_high"))

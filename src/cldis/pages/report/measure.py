@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +11,10 @@ import torch
 from torch import Tensor
 
 from cldis.data.source import ImageSource
-from cldis.editing.drawing import STEPS, Start, draw, held_out, moved, vae_draw
+from cldis.editing.drawing import Start, held_out
 from cldis.images import reduced, to_model
 from cldis.metrics.image import psnr, ssim
-from cldis.model import Model
+from cldis.model import STEPS, Model
 from cldis.training import health
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -69,12 +68,12 @@ def traversals(
     tick: Callable[[], object] = lambda: None,
 ) -> list[Traversal]:
     """`units` by how much they change the picture, the strongest first."""
-    centre = draw(model, begin.z, begin.noise, steps)  # what every unit's shift of 0 gives
+    centre = model.decode(begin.z, begin.noise, steps)  # what every unit's shift of 0 gives
     others = [amount for amount in AMOUNTS if amount]
     middle = AMOUNTS.index(0.0)
     found = []
     for unit in units:
-        cells = moved(model, begin, model.shift({unit: 1.0}), others, steps)
+        cells = model.traverse_from(begin.z, begin.noise, unit, others, steps)
         ends = cells[:, [0, -1]] - centre[:, None]
         cells = torch.cat([cells[:, :middle], centre[:, None], cells[:, middle:]], dim=1)
         found.append(Traversal(unit, float(ends.abs().mean()) * 127.5, reduced(cells)))
@@ -93,7 +92,7 @@ def reconstructions(model: Model, begin: Start, steps: int = STEPS) -> list[Reco
         drawn["random"] = model.decode(begin.z, None, steps)
     codes = model.encode(images)
     if codes.disen is not None:
-        drawn["vae"] = vae_draw(model, codes.disen.mean)
+        drawn["vae"] = model.decode_vae(codes.disen.mean)
     return [
         Reconstruction(
             key, cells, float(ssim(cells, images).mean()), float(psnr(cells, images).mean())
@@ -110,7 +109,8 @@ def edits(
     assert begin.images is not None
     found = {}
     for unit in units:
-        low, high = moved(model, begin, model.shift({unit: 1.0}), (-EDIT, EDIT), steps).unbind(1)
+        both = model.traverse_from(begin.z, begin.noise, unit, (-EDIT, EDIT), steps)
+        low, high = both.unbind(1)
         found[unit] = torch.stack([low, begin.images, high], dim=1)
     return found
 
@@ -130,15 +130,9 @@ def factor_recovery(model: Model, source: ImageSource, images: int) -> dict[str,
 
     count = min(images, len(source))
     chosen = np.sort(np.random.default_rng(0).choice(len(source), count, replace=False))
-    codes: dict[str, list[np.ndarray]] = {}
-    for part in np.array_split(chosen, math.ceil(count / 256)):
-        found = model.encode(to_model(source.batch(part)))
-        for name, code in (("z_sem", found.sem), ("z_disen", found.disen)):
-            if code is not None:
-                codes.setdefault(name, []).append(code.mean.numpy())
-    factors = source.factors(chosen)
-    names = source.factor_names
+    codes, factors = model.encode_source(source, chosen), source.factors(chosen)
     return {
-        name: factor_probe(np.concatenate(parts), factors, names, seed=0)
-        for name, parts in codes.items()
+        name: factor_probe(code.mean.numpy(), factors, source.factor_names, seed=0)
+        for name, code in (("z_sem", codes.sem), ("z_disen", codes.disen))
+        if code is not None
     }

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from cldis.data.source import ImageSource
-from cldis.editing.drawing import STEPS, Start, held_out, start
+from cldis.editing.drawing import Start, held_out, start
 from cldis.images import to_model
 from cldis.io import write_json, write_text
-from cldis.model import Model, load
+from cldis.model import STEPS, Model, load
 from cldis.pages.page import finite
 from cldis.pages.report import directions, measure, pages, plots
 from cldis.progress import progress_bar
