@@ -27,7 +27,7 @@ class Data(Content):
     name: str
     images: Count
     fingerprint: str
-    factors: dict[str, Count] | None = None
+    factors: dict[str, Count] | None
 
 
 class Training(Content):
