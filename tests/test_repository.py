@@ -63,7 +63,6 @@ KNOWN_CIRCLES = {
     ("cldis.model", "cldis.hub.folder"),
     ("cldis.model", "cldis.hub.remote"),
     ("cldis.hub.facts", "cldis.hub.folder"),
-    ("cldis.bench.table", "cldis.bench.plots"),
 }
 PICKLES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 
@@ -136,6 +135,15 @@ def test_layers_import_only_what_lies_below() -> None:
 def test_the_table_of_methods_imports_nothing_of_ours() -> None:
     names = [name for _, name in imports_of(PACKAGE / "methods" / "__init__.py")]
     assert names and not [name for name in names if name.startswith("cldis")]
+
+
+def test_contributing_shows_the_same_layers() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)/` \|[^|]*\| ([^|]*) \|$", text, flags=re.MULTILINE)
+    shown = {folder: set(re.findall(r"`(\w+)`", allowed)) for folder, allowed in rows}
+    assert shown == {folder: allowed - {folder} for folder, allowed in LAYERS.items()}
+    named = text.split("for every method.")[1].split("may be imported from everywhere")[0]
+    assert set(re.findall(r"`(\w+)`", named)) == EVERYWHERE
 
 
 def test_every_folder_is_a_package_with_a_layer() -> None:
