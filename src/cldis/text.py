@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import os
 import re
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
 
+Named = TypeVar("Named")
 MAX_NAME = 255  # bytes of a file name, nearly everywhere
 # Control characters, marks that turn the direction of writing, line separators, and the lone
 # surrogates by which Python carries bytes of a file name that are not UTF-8.
@@ -37,6 +39,19 @@ def command(*words: object) -> str:
 def folded(text: str) -> str:
     """What two texts share that people take for the same: case and composition do not matter."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def named(what: str, name: str, known: Mapping[str, Named]) -> Named:
+    """`known[name]`.
+
+    Raises:
+        ValueError: there is no such `what`; the nearest name and all names are told.
+    """
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ValueError(f"unknown {what} {name!r}; {hint}{what}s: {', '.join(known)}")
 
 
 def cut(text: str, size: int) -> str:

@@ -1,15 +1,17 @@
 """The methods by name: the one table that settings, commands, bench, reports and cards read.
 
-A new method is a file in this folder and a line here. The table imports nothing, so that `--help`
-and a check of settings stay light; `cldis.methods.build` loads the class when a model is built.
+A new method is a file in this folder and a line here. The table imports nothing heavy, so that
+`--help` and a check of settings stay light; `cldis.methods.build` loads the class when a model is
+built.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from cldis.text import named
 
 
 @dataclass(frozen=True)
@@ -117,8 +119,4 @@ def find_method(name: str) -> Method:
     Raises:
         ValueError: unknown name; the nearest is suggested.
     """
-    if name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown method {name!r}; {hint}methods: {', '.join(METHODS)}")
-    return METHODS[name]
+    return named("method", name, METHODS)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cldis.config import Config
+from cldis.text import named
 
 DEFAULT = "cpu64"
 
@@ -183,11 +183,7 @@ def recipe_config(name: str) -> Config:
     Raises:
         ValueError: unknown name; the nearest is suggested.
     """
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown recipe {name!r}; {hint}recipes: {', '.join(RECIPES)}")
-    return RECIPES[name].config(name)
+    return named("recipe", name, RECIPES).config(name)
 
 
 def stretched(config: Config, images: int) -> Config:

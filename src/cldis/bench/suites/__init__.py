@@ -6,7 +6,6 @@ method over the recipe, all of them and each once; none is taken over from anoth
 
 from __future__ import annotations
 
-import difflib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cldis.bench.suite import Suite
+from cldis.text import named
 
 
 def read_suite(path: Path) -> Suite:
@@ -45,8 +45,4 @@ def find_suite(name: str) -> Suite:
     Raises:
         ValueError: unknown name; the nearest is suggested.
     """
-    if name not in SUITES:
-        near = difflib.get_close_matches(name, SUITES, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise ValueError(f"unknown suite {name!r}; {hint}suites: {', '.join(SUITES)}")
-    return SUITES[name]
+    return named("suite", name, SUITES)
