@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from cldis.data import open_data
 from cldis.io import read_json, write_json
 from cldis.methods.build import build
 from cldis.model import Model, load
 from cldis.navigation.navigate import config_for, scene_of
 from cldis.navigation.train import INITS, NavigationConfig, Navigator
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
 from cldis.training.unit_stats import unit_statistics
 
@@ -32,7 +32,7 @@ def untrained(run: RunFolder) -> Model:
     """The networks of a run as they were before any training, with their own unit statistics."""
     torch.manual_seed(run.config.training.seed)
     loop = build(run.config)
-    source = open_data(run.about["data"]["source"], run.config.model.resolution)
+    source = open_run_data(run)
     units = unit_statistics(loop.eval(), source)
     return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]))
 

@@ -22,7 +22,6 @@ from safetensors.torch import save
 from shared import RESULTS, last_line, provenance
 
 from cldis.config import Config, FeedbackConfig, keys
-from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.io import write_bytes, write_json
@@ -32,6 +31,7 @@ from cldis.model import load
 from cldis.training.checkpoint import load_tensors, read_state
 from cldis.training.log import read_metrics
 from cldis.training.recipes import recipe_config
+from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
 
 STARTERS = RESULTS.parent / "src" / "cldis" / "starters"
@@ -116,7 +116,7 @@ def main() -> None:
         "machine": provenance()["machine"],
         "config": run.config.to_dict(),
     }
-    source = open_data(run.about["data"]["source"], run.config.model.resolution)
+    source = open_run_data(run)
     write_json(out / "state.json", {"feedback": state["feedback"], "origin": origin})
     lines = read_metrics(run.metrics)
     result = {

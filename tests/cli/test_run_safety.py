@@ -78,12 +78,15 @@ def test_resuming_names_an_older_checkpoint_that_is_whole(
     assert "model.safetensors is missing" in line and "to go on from 000000000096" in line
 
 
-def test_a_log_is_kept_when_a_run_starts_anew(home: Path) -> None:
+def test_a_log_is_kept_when_a_run_starts_anew(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = home / "photos" / "runs" / "one"
     log = (run / "metrics.jsonl").read_bytes()
     shutil.rmtree(run / "checkpoints")
     command = ["train", str(home / "photos"), "--out", str(run), "--resume", "--images", "96"]
     assert main(command) == 0
+    assert "no checkpoint yet: training starts at 0" in capsys.readouterr().err
     assert (run / "metrics.earlier.jsonl").read_bytes() == log
     assert (run / "metrics.jsonl").read_bytes() not in (b"", log)
 
@@ -104,6 +107,7 @@ def test_one_writer_at_a_time(home: Path, capsys: pytest.CaptureFixture[str]) ->
             ["navigate", str(run)],
             ["track", str(run), "--images", "2"],
             ["name", str(run), "0", "light"],
+            ["report", str(run)],
         ):
             line = fails(capsys, *command)
             assert "is being written by `cldis navigate 'that run'`" in line
@@ -166,13 +170,20 @@ def test_resuming_records_where_the_images_are_now(home: Path) -> None:
     assert about(run)["source"] == str(home / "new")
 
 
-def test_a_report_without_the_right_images_shows_none(home: Path) -> None:
-    """A stranger's run.json names a folder of the user: nothing of it is shown."""
+def test_a_report_without_the_right_images_shows_none(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run.json names another folder of the user: nothing of it is shown, nothing is lost."""
     run = home / "photos" / "runs" / "one"
     data = json.loads((run / "run.json").read_text())
     write_photos(home / "private", 15, seed=8)
     data["data"] |= {"source": str(home / "private"), "relative": "../../../private"}
     (run / "run.json").write_text(json.dumps(data))
+    page = (run / "report.html").read_bytes()
+    line = fails(capsys, "report", str(run))
+    assert "does not hold the images" in line and "report.html shows them and is kept" in line
+    assert (run / "report.html").read_bytes() == page
+    (run / "report.json").rename(home / "report.json")
     assert main(["report", str(run)]) == 0
     numbers = json.loads((run / "report.json").read_text())
     assert "held_out" not in numbers and "does not hold the images" in numbers["data_missing"]

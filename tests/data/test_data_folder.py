@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from cldis.data import load_photo, open_data
-from cldis.data.folder import Folder
+from cldis.data.folder import Folder, may_hold
 
 SIDE = 16
 
@@ -118,6 +118,16 @@ def test_odd_names(tmp_path: Path) -> None:
         source = Folder(root, SIDE, tmp_path / "cache")
         labels = [source.label(index) for index in range(len(source))]
         assert labels == ["latin\ufffd.png", "no_extension", "with space é 漢字.png"]
+
+
+def test_counting_is_no_decoding(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`may_hold` looks at names alone, and stops when there are too many."""
+    monkeypatch.setattr("cldis.data.folder.decoded_once", None)
+    assert may_hold(photos, 3, 2) and may_hold(photos, 5, 0)
+    assert not may_hold(photos, 6, 9) and not may_hold(photos, 2, 2)
+    assert not may_hold(photos / "missing", 1, 0)
+    monkeypatch.setattr("cldis.data.folder.LOOKED_AT", 0)
+    assert not may_hold(photos, 3, 2)
 
 
 def test_nothing_usable(tmp_path: Path) -> None:

@@ -82,7 +82,13 @@ def test_data_that_is_gone(trained: dict[str, RunFolder], tmp_path: Path) -> Non
     run = copy(trained["closed"], tmp_path / "run")
     place = {"source": str(tmp_path / "gone"), "relative": "gone"}
     about = {**run.about, "data": {**run.about["data"], **place}}
-    page, numbers = check_report(write_report(dataclasses.replace(run, about=about)))
+    gone = dataclasses.replace(run, about=about)
+    shown = write_report(run).read_bytes()
+    with pytest.raises(ValueError, match=r"not there any more.*report.html shows them and is kept"):
+        write_report(gone)
+    assert (run.path / "report.html").read_bytes() == shown
+    (run.path / "report.json").unlink()
+    page, numbers = check_report(write_report(gone))
     assert "not there any more" in page.words and "made-up codes" in page.words
     assert "gone" in numbers["data_missing"]
     assert "reconstruction" not in numbers and len(numbers["units"]) == 4

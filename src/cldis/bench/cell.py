@@ -22,6 +22,7 @@ from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.metrics.suite import SettingName
 from cldis.text import say
+from cldis.training.lock import run_lock
 from cldis.training.log import read_metrics
 from cldis.training.processor import cpuinfo
 from cldis.training.run_folder import RunFolder, git_revision, versions
@@ -103,7 +104,13 @@ def train(run: RunFolder, source: ImageSource, deadline: float | None) -> None:
 
     Raises:
         Stopped: before the end; a checkpoint is written.
+        ValueError: another process writes into the run.
     """
+    with run_lock(run.path):
+        _train(run, source, deadline)
+
+
+def _train(run: RunFolder, source: ImageSource, deadline: float | None) -> None:
     trainer = Trainer(run, source, quiet=not sys.stderr.isatty())  # no bar in a log
     trainer.resume()
     timer = None

@@ -7,8 +7,6 @@ queue survives anything, and several processes, or machines with one file system
 
 from __future__ import annotations
 
-import fcntl
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from cldis.bench.record import (
 )
 from cldis.bench.suite import Cell, Suite
 from cldis.training.checkpoint import checkpoints
+from cldis.training.lock import lock_file
 
 State = Literal["done", "running", "open", "damaged", "differs"]
 
@@ -110,14 +109,5 @@ class Queue:
         """
         path = self.lock(cell)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w") as file:
-            while tries:
-                tries -= 1
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    time.sleep(0.02 if tries else 0)
-                else:
-                    yield True
-                    return
-            yield False
+        with lock_file(path, tries) as mine:
+            yield mine

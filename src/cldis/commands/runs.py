@@ -32,13 +32,15 @@ def _info(options: argparse.Namespace) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from cldis.pages.report import write_report
+    from cldis.training.lock import run_lock
 
     run = open_run(options.run)
-    source = None
-    if options.data is not None:
-        from cldis.training.run_data import open_run_data
+    with run_lock(run.path):
+        source = None
+        if options.data is not None:
+            from cldis.training.run_data import open_run_data
 
-        source = open_run_data(run, options.data, progress=True)
-        run = open_run(options.run)
-    say(write_report(run, source, progress=True))
+            source = open_run_data(run, options.data, progress=True)
+            run = open_run(options.run)
+        say(write_report(run, source, progress=True))
     return 0

@@ -48,6 +48,8 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
             if main:
                 trainer.run = run = record_place(run, data)
                 run.write_settings()
+                if not trainer.images:
+                    say(f"{out} has no checkpoint yet: training starts at 0", error=True)
         elif main:
             stack.enter_context(run_lock(out))
             run.write(source)

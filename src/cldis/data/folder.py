@@ -16,6 +16,7 @@ from cldis.io import user_path
 UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", ".arw"}
 UNREADABLE |= {".orf", ".rw2", ".raf", ".pef", ".jp2", ".j2k", ".tga", ".psd", ".eps", ".ico"}
 SHOWN_REASONS = 3
+LOOKED_AT = 100  # names looked at, per file that should be there
 # What our own commands write beside pictures: a folder with all files of a row is not image data.
 WRITTEN = (
     {"run.json", "config.json"},  # train
@@ -69,10 +70,23 @@ class Folder(CachedImages):
         super().__init__(root.name or str(root), resolution, decoded, found.skipped)
 
 
-class _Scan:
-    """One walk over a folder: candidates with what tells their version, and the rest."""
+def may_hold(folder: Path, images: int, skipped: int) -> bool:
+    """Whether a folder holds as many files as gave so many images and so many skipped ones.
 
-    def __init__(self, root: Path) -> None:
+    Only names are looked at, and not many more than there should be.
+    """
+    most = images + skipped
+    return images <= len(_Scan(folder, most).files) <= most
+
+
+class _Scan:
+    """One walk over a folder: candidates with what tells their version, and the rest.
+
+    Given `most`, the walk ends soon after more files than that, or far more names.
+    """
+
+    def __init__(self, root: Path, most: int | None = None) -> None:
+        self._most, self._names = most, 0
         self.files: list[tuple[str, tuple[int, ...]]] = []
         self.skipped: list[tuple[str, str]] = []
         self.ignored: Counter[str] = Counter()
@@ -97,6 +111,11 @@ class _Scan:
             if below and any(written <= names for written in WRITTEN):
                 self._skip(below, "a run, an export or results of cldis, no image data")
                 continue
+            self._names += len(listing)
+            if self._most is not None and (
+                len(self.files) > self._most or self._names > LOOKED_AT * (self._most + 1000)
+            ):
+                return
             for entry in listing:
                 if entry.name.startswith("."):
                     continue

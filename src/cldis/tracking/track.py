@@ -31,7 +31,7 @@ from cldis.tracking.maps import FOLDER, SCORES, maps_of, save_maps
 from cldis.tracking.pictures import write_pictures
 from cldis.tracking.result import Tracking
 from cldis.training.lock import run_lock
-from cldis.training.run_data import is_run_data, open_run_data
+from cldis.training.run_data import is_run_data, open_run_data, record_place
 from cldis.training.run_folder import RunFolder
 
 FORMAT = 1
@@ -262,7 +262,8 @@ def track_to_folder(
     """Track a run; write `scores.json`, pictures and `maps.safetensors` (see `track_maps`).
 
     Args:
-        data: folder or name of the images; None takes those of the run.
+        data: folder or name of the images; None takes those of the run. Where they are those of
+            the run, the place is recorded in it.
         out: None writes to `RUN/tracking`.
 
     Returns:
@@ -275,9 +276,12 @@ def track_to_folder(
     run = RunFolder.open(path)
     source = open_data(data, run.config.model.resolution, progress=progress) if data else None
     folder = user_path(out) if out else run.path / FOLDER
-    if source is not None and not out:
+    if source is not None and is_run_data(run, source):
+        record_place(run, str(data))
+    elif source is not None and not out:
         keep_scores(run, source)
-    with run_lock(run.path) if not out else nullcontext():
+    inside = run.path.resolve() in folder.resolve().parents
+    with run_lock(run.path) if inside else nullcontext():
         tracking = track(run, source, images, progress=progress)
         checkpoint = run.used()
         tracking.scores["checkpoint"] = checkpoint.name
@@ -290,9 +294,11 @@ def track_to_folder(
 def keep_scores(run: RunFolder, source: ImageSource) -> None:
     """Raises ValueError: scores of other images would replace those of the run's own images."""
     path = run.path / FOLDER / SCORES
-    if is_run_data(run, source) or not path.is_file():
+    try:
+        kept = path.is_file() and read_json(path)["data"]["trained_on"]
+    except (ValueError, KeyError, TypeError):  # whoever wrote that, it is no score
         return
-    if read_json(path).get("data", {}).get("trained_on"):
+    if kept:
         raise ValueError(
             f"{path} holds scores of the images that the run was trained on, and {source.name} is "
             f"other images; keep both: give --out DIR"

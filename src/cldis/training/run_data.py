@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from cldis.data.catalogue import CATALOGUE
+from cldis.data.folder import may_hold
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
+from cldis.io import user_path
 from cldis.text import say
 from cldis.training.run_folder import RunFolder, is_path, place_of
 
@@ -17,7 +19,8 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
     """The images that a run was trained on.
 
     A run may come from a stranger, so what it says about its data is only a hint where to look:
-    images are handed out when their fingerprint is that of the run, and nothing is downloaded.
+    a folder is decoded when it holds as many files as the run saw, images are handed out when
+    their fingerprint is that of the run, and nothing is downloaded.
 
     Args:
         named: where the images are now; a new place is recorded in the run.
@@ -32,13 +35,19 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
             raise ValueError(_other(run, named, source))
         record_place(run, named)
         return source
-    asked = run.about["data"]["source"]
+    data = run.about["data"]
+    asked = data["source"]
     reason = f"the images of {run.path} ({asked}) are not there any more"
     for place in _places(run):
+        known = place in CATALOGUE
+        if not known and not may_hold(user_path(place), data["images"], data["skipped"]):
+            if user_path(place).is_dir():
+                reason = f"{place} does not hold the images that {run.path} was trained on"
+            continue
         try:
             source = open_data(place, run.config.model.resolution, progress=progress)
-        except ValueError as error:
-            reason = f"{reason}: {error}" if place == asked else reason
+        except ValueError as error:  # of a folder it would name files
+            reason = str(error) if known else f"{place} holds no usable image"
             continue
         if source.fingerprint == run.about["data"]["fingerprint"]:
             return source

@@ -9,7 +9,7 @@ from typing import Any
 from cldis.data.source import ImageSource
 from cldis.editing.drawing import Start, held_out, start
 from cldis.images import to_model
-from cldis.io import write_json, write_text
+from cldis.io import read_json, write_json, write_text
 from cldis.model import STEPS, Model, load
 from cldis.pages.page import finite
 from cldis.pages.report import directions, measure, pages, plots
@@ -44,8 +44,8 @@ def write_report(
         The path of `report.html`.
 
     Raises:
-        ValueError: `source` has another resolution than the run, or the newest checkpoint is
-            damaged.
+        ValueError: `source` has another resolution than the run, the newest checkpoint is damaged,
+            or the images are not found and a report that shows them would be lost.
         OSError: the page cannot be written; an older one is kept.
     """
     side = run.config.model.resolution
@@ -162,11 +162,30 @@ def tracking_of(scores: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def reopened(run: RunFolder) -> tuple[ImageSource | None, str]:
-    """The run's own data, or None and why not."""
+    """The run's own data, or None and why not.
+
+    Raises:
+        ValueError: it is not found, and a report that shows it would be lost.
+    """
     try:
         return open_run_data(run), ""
     except (ValueError, OSError, ImportError) as error:
+        if shows_images(run):
+            raise ValueError(
+                f"{error}. {run.path / 'report.html'} shows them and is kept; for a report without "
+                f"them, move it and report.json away"
+            ) from None
         return None, f"{error}."
+
+
+def shows_images(run: RunFolder) -> bool:
+    """Whether there is a report with images that the run was trained on."""
+    path = run.path / "report.json"
+    try:
+        known = read_json(path) if path.is_file() else None
+    except ValueError:  # whoever wrote that, it is no report
+        return False
+    return isinstance(known, dict) and "held_out" in known and not known.get("data_differs")
 
 
 def last(lines: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:
