@@ -161,7 +161,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str, str]] = {
     "huge.png": (lambda: png(30_000, 30_000), "image/png", "pixels"),
     "program.jpg": (lambda: b"\x7fELF" + bytes(range(256)) * 40, "image/jpeg", "not a picture"),
     "script.png": (lambda: b"%!PS-Adobe-3.0 EPSF-3.0\nquit\n", "image/png", "not a picture"),
-    "half.jpg": (lambda: photo((9, 9, 9))[:900], "image/jpeg", "broken"),
+    "half.jpg": (lambda: photo((9, 9, 9))[:900], "image/jpeg", "cannot be decoded"),
 }
 
 

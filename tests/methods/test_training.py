@@ -104,10 +104,13 @@ def test_a_trained_diffusion_model_edits(trained: dict[str, Trainer], method: st
     assert float((back - x).abs().mean()) < 0.1
 
 
-def test_a_trained_vae_says_that_it_cannot_edit(trained: dict[str, Trainer]) -> None:
+def test_a_trained_vae_edits_with_its_own_picture(trained: dict[str, Trainer]) -> None:
     model = load(trained["factor_vae"].run.path)
-    with pytest.raises(ValueError, match="a VAE alone has no z_sem"):
-        model.edit(to_model(TwoFactors().batch(np.array([0]))), {0: 1.0})
+    photo = to_model(TwoFactors().batch(np.array([0])))
+    changed = model.decode_vae(model.encode(photo).z + model.shift({0: 1.0}))
+    assert torch.equal(model.edit(photo, {0: 1.0}), changed)
+    with pytest.raises(ValueError, match="no diffusion decoder"):
+        model.invert(photo)
 
 
 @pytest.mark.parametrize(("method", "words"), [("factor_vae", "FactorVAE"), ("encdiff", "EncDiff")])

@@ -16,7 +16,7 @@ from cldis.navigation.decoder import few_step_decoder
 from cldis.navigation.recognition import Recognition
 from cldis.navigation.train import Init, NavigationConfig, Navigator, orthogonal_matrix, read_config
 from loop.small import small_loop
-from navigation.scenes import LIVE, UNITS, rotation, scene
+from support.painting import LIVE, UNITS, rotation, scene
 
 CONFIG = NavigationConfig(
     LIVE, init="random", images=4800, noise_std=1.0, matrix_rate=1e-2, held_out_shifts=48
