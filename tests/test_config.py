@@ -176,6 +176,22 @@ def test_a_section_is_no_setting(word: str) -> None:
     assert "unknown setting" in _refused([word])
 
 
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ("loop.arm", "method"),
+        ("baseline.method", "method"),
+        ("baseline.weight", "method_weight"),
+        ("loop.lead", "loop.vae_alone"),
+        ("distillation.release", "distillation.end"),
+    ],
+)
+def test_a_setting_of_an_earlier_version_is_told_by_its_name_of_today(
+    before: str, now: str
+) -> None:
+    assert f"it is called {now} now" in _refused([f"{before}=1"])
+
+
 @pytest.mark.parametrize(("key", "kind", "limit"), LIMITS)
 @given(beyond=st.floats(1e-3, 1e6))
 def test_beyond_a_limit_is_refused_with_the_key_and_the_value(

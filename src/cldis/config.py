@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from cldis.config_upgrade import upgrade
+from cldis.config_upgrade import NOW, upgrade
 from cldis.io import parse_json
 from cldis.methods import find_method
 
@@ -325,6 +325,8 @@ def _require_known(key: str) -> None:
     short = [full for full in known if full.split(".")[-1] == key.split(".")[-1]]
     near = short or difflib.get_close_matches(key, known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+    if key in NOW:
+        hint = f"it is called {NOW[key]} now"
     raise ValueError(f"unknown setting {key!r}; {hint}")
 
 

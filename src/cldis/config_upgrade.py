@@ -16,6 +16,13 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "training": {"images": 400_000, "batch": 64},
 }
 RENAMED = (("loop", "lead", "vae_alone"), ("distillation", "release", "end"))
+# What a person may still type, and what it is called now.
+NOW = {
+    "loop.arm": "method",
+    "baseline.method": "method",
+    "baseline.weight": "method_weight",
+    **{f"{section}.{old}": f"{section}.{now}" for section, old, now in RENAMED},
+}
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
