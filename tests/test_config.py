@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from cldis.config import Config, ModelConfig, keys
+from cldis.config_upgrade import NOW
 
 SECTIONS: dict[str, type[BaseModel]] = {
     name: field.annotation  # type: ignore[misc]
@@ -151,6 +152,12 @@ def test_overrides_leave_the_original_alone() -> None:
 )
 def test_an_unknown_setting_names_the_nearest(key: str, near: str) -> None:
     assert f"did you mean {near}?" in _refused([f"{key}=1"])
+
+
+@pytest.mark.parametrize("old", ["loop.arm", "loop.lead", "distillation.release"])
+def test_a_renamed_name_in_a_file_names_its_new_key(old: str) -> None:
+    section, name = old.split(".")
+    assert f"{old}: unknown setting; it is called {NOW[old]} now" in _refused({section: {name: 1}})
 
 
 @pytest.mark.parametrize("section", SECTIONS)

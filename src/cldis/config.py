@@ -322,12 +322,18 @@ def _require_known(key: str) -> None:
     known = keys()
     if key in known:
         return
+    hint = _hint(key) or f"known keys: {', '.join(known)}"
+    raise ValueError(f"unknown setting {key!r}; {hint}")
+
+
+def _hint(key: str) -> str:
+    """What an unknown key is called now, else the nearest that there is; empty if none is near."""
+    if key in NOW:
+        return f"it is called {NOW[key]} now"
+    known = keys()
     short = [full for full in known if full.split(".")[-1] == key.split(".")[-1]]
     near = short or difflib.get_close_matches(key, known, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-    if key in NOW:
-        hint = f"it is called {NOW[key]} now"
-    raise ValueError(f"unknown setting {key!r}; {hint}")
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _value(text: str) -> Any:
@@ -344,8 +350,8 @@ def one_line(error: ValidationError) -> str:
         where = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(where, keys(), n=1, cutoff=0.4)
-            message = "unknown setting" + (f"; did you mean {near[0]}?" if near else "")
+            hint = _hint(where)
+            message = "unknown setting" + (f"; {hint}" if hint else "")
         hidden = isinstance(item["input"], dict | BaseModel) or item["type"] == "missing"
         got = "" if hidden else f" (got {reprlib.repr(item['input'])})"
         parts.append(f"{where}: {message}{got}" if where else f"{message}{got}")

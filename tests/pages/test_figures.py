@@ -90,3 +90,14 @@ def test_styles_tell_codes_apart() -> None:
     assert len(set(figures.styles(2, 4, 3))) == 9
     with pytest.raises(IndexError):
         figures.styles(3, 0, 0)
+
+
+@pytest.mark.parametrize("seen", [100, 1290, 2040, 3200, 3504, 5050, 256_000, 1_010_000])
+def test_the_labels_of_an_axis_are_inside_the_diagram(seen: int) -> None:
+    line = [figures.Series("active", [(0.9 * seen, 8), (seen, 13)], figures.BLUE)]
+    source = figures.training_curves("Units", "of 16", line, seen, False, None).svg.decode("utf-8")
+    width = float(re.findall(r'viewBox="0 0 ([\d.]+)', source)[0])
+    middle = r'<text style="[^"]*text-anchor: middle[^"]*" x="([\d.]+)"[^>]*>([^<]+)<'
+    labels = [(float(x), text) for x, text in re.findall(middle, source)]
+    assert len(labels) >= 4
+    assert all(x + 3 * len(text) < width for x, text in labels)  # half a digit is 3.5 points

@@ -73,7 +73,7 @@ def dry_run(data: str, config: Config) -> str:
         for name, child in loop.named_children()
         if any(True for _ in child.parameters())
     )
-    training = config.training
+    training, recipe = config.training, RECIPES[config.recipe]
     method = f"method   {config.method}"
     if config.uses_feedback:
         method += f", feedback {config.feedback.kind}"
@@ -87,6 +87,8 @@ def dry_run(data: str, config: Config) -> str:
             f"model    {sizes} parameters; {config.model.units} units, {config.model.conditioning}",
             method,
             f"training {training.images} images, {-(-training.images // training.batch)} steps of "
-            f"{training.batch}; recipe {config.recipe}: {RECIPES[config.recipe].cost}",
+            f"{training.batch}",
+            f"recipe   {config.recipe}: {recipe.cost} for its own "
+            f"{recipe.config(config.recipe).training.images:,} images",
         ]
     )

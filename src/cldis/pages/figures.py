@@ -231,6 +231,7 @@ class Canvas:
 
     def __init__(self, size: tuple[float, float]) -> None:
         from matplotlib.figure import Figure as Artist
+        from matplotlib.ticker import MaxNLocator
 
         self.artist = Artist(figsize=size, layout="constrained")
         self.axes = self.artist.subplots()
@@ -238,6 +239,8 @@ class Canvas:
             spine.set_color(INK)
             spine.set_visible(side in ("left", "bottom"))
         self.axes.tick_params(which="both", colors=INK)
+        # As many ticks whatever the width, so that room is left for all the labels that are drawn.
+        self.axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         self.axes.xaxis.label.set_color(INK)
         self.axes.yaxis.label.set_color(INK)
         self.axes.grid(color=INK, alpha=0.15, lw=0.6)

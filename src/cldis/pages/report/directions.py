@@ -34,7 +34,7 @@ class Sheet:
 
     facts: dict[str, Any]  # a row of `facts_of`
     cells: Tensor  # [n, len(SHIFTS), 3, H, W], `reduced`: held-out images from their inverted x_T
-    heat: Tensor | None = None  # [3, 3, H, W]: mean image, motion, looks
+    heat: Tensor | None = None  # [3, 3, H, W]: mean image, motion, appearance
     curve: Figure | None = None
 
 
@@ -187,7 +187,7 @@ def show(
 def _scale(maps: Maps) -> dict[str, float]:
     return {
         "motion": max(float(maps.motion.max()), 1e-6),
-        "looks": max(float(maps.appearance.max()), 1e-6),
+        "appearance": max(float(maps.appearance.max()), 1e-6),
     }
 
 
@@ -195,4 +195,4 @@ def maps_picture(maps: Maps, number: int, scale: dict[str, float]) -> Tensor:
     """[3, 3, H, W] in [-1, 1]: the mean image, and where one direction changes it by each way."""
     mean = torch.from_numpy(maps.mean).permute(2, 0, 1) / 127.5 - 1
     motion = heat(maps.motion[number] / scale["motion"])
-    return torch.stack([mean, motion, heat(maps.appearance[number] / scale["looks"])])
+    return torch.stack([mean, motion, heat(maps.appearance[number] / scale["appearance"])])

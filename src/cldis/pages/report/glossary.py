@@ -117,8 +117,8 @@ TERMS = {
         "Change that comes from things being elsewhere, found by optical flow: its part of all "
         "change, and in grey levels above the noise floor.",
     ),
-    "looks": (
-        "looks",
+    "appearance": (
+        "appearance",
         "Change of colour and light that remains once motion is undone, in grey levels above the "
         "noise floor.",
     ),
