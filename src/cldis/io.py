@@ -49,7 +49,10 @@ def writing(path: str | Path) -> Iterator[BinaryIO]:
 
 def user_path(path: str | os.PathLike[str]) -> Path:
     """A path that a person gave: `~` is a home folder, where there is one of that name."""
-    return Path(os.path.expanduser(path))
+    try:
+        return Path(os.path.expanduser(path))
+    except ValueError:  # no user can be called so
+        return Path(path)
 
 
 @contextmanager

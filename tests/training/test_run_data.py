@@ -71,3 +71,13 @@ def test_what_cannot_be_used_names_no_file_of_the_folder(run: RunFolder, tmp_pat
     with pytest.raises(ValueError, match="secret holds no usable image; name the images") as caught:
         open_run_data(RunFolder(run.path, run.config, about))
     assert "diary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b", "a" * 5000, "~a\0b/c", "~\ud800"])
+def test_a_name_that_cannot_be_a_path_is_no_place(run: RunFolder, name: str) -> None:
+    place = name if name[0] == "~" else f"/{name}"
+    about = json.loads((run.path / "run.json").read_text())
+    about["data"] |= {"source": place, "relative": name}
+    (run.path / "run.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match="are not there any more; name the images with --data"):
+        open_run_data(RunFolder.open(run.path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -79,10 +80,12 @@ def record_place(run: RunFolder, data: str) -> RunFolder:
 def _places(run: RunFolder) -> Iterator[str]:
     """Where the images may be, without asking the network."""
     data: dict[str, Any] = run.about["data"]
-    if data["source"] in CATALOGUE or is_path(data["source"]):
-        yield data["source"]
-    if isinstance(data.get("relative"), str):
-        yield str((run.path / data["relative"]).resolve())
+    source, relative = data["source"], data.get("relative")
+    # os.path.isdir answers for every text, also one that cannot be a path (a NUL, too long)
+    if source in CATALOGUE or (is_path(source) and os.path.isdir(user_path(source))):
+        yield source
+    if isinstance(relative, str) and os.path.isdir(run.path / relative):
+        yield str((run.path / relative).resolve())
 
 
 def _other(run: RunFolder, place: str, source: ImageSource) -> str:

@@ -179,7 +179,7 @@ def is_path(data: str) -> bool:
     """Whether a name of data means a folder here, not a data set made here or on the Hub."""
     if data in CATALOGUE or data.startswith("hf:"):
         return False
-    return os.path.isabs(data) or user_path(data).is_dir() or data.startswith(("~", "."))
+    return os.path.isabs(data) or os.path.isdir(user_path(data)) or data.startswith(("~", "."))
 
 
 def versions() -> dict[str, str]:
