@@ -123,10 +123,15 @@ class Patient:
         """Nothing more is written there; Python would try again, and complain, when it ends."""
         self.lost = error
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            to_nowhere(self._stream)
             self._stream.flush()
+
+
+def to_nowhere(stream: Any) -> None:
+    """Let what is written to a stream go nowhere, from now on."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _fill_standard_files() -> None:

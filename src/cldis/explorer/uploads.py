@@ -25,16 +25,7 @@ def read_upload(path: str | Path, resolution: int) -> Tensor:
     Raises:
         ValueError: too large, empty, no picture of `FORMATS`, too many pixels, or broken.
     """
-    return _decode(Path(path), resolution)
-
-
-def shown_name(path: str | Path) -> str:
-    """A file name that is safe in a page and as the name of a download."""
-    stem = Path(str(path).replace("\\", "/")).stem
-    return html.escape(re.sub(r"[^\w.-]+", "_", stem).strip("._")[:60]) or "photo"
-
-
-def _decode(path: Path, resolution: int) -> Tensor:
+    path = Path(path)
     try:
         size = path.stat().st_size
     except OSError:
@@ -58,3 +49,9 @@ def _decode(path: Path, resolution: int) -> Tensor:
     except ValueError as error:
         raise ValueError(f"The picture cannot be used: {error}. Send another one.") from None
     return to_model(photo[None])[0]
+
+
+def shown_name(path: str | Path) -> str:
+    """A file name that is safe in a page and as the name of a download."""
+    stem = Path(str(path).replace("\\", "/")).stem
+    return html.escape(re.sub(r"[^\w.-]+", "_", stem).strip("._")[:60]) or "photo"

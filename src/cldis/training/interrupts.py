@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from cldis.text import to_nowhere
 
 
 class Interrupts:
@@ -47,8 +48,6 @@ def leave_terminal() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None and stream.isatty():
-                nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, stream.fileno())
-                os.close(nowhere)
+                to_nowhere(stream)
         except (OSError, ValueError):
             continue

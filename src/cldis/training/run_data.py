@@ -32,7 +32,7 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
     """
     if named is not None:
         source = open_data(named, run.config.model.resolution, progress=progress)
-        if source.fingerprint != run.about["data"]["fingerprint"]:
+        if not is_run_data(run, source):
             raise ValueError(_other(run, named, source))
         record_place(run, named)
         return source
@@ -50,7 +50,7 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
         except ValueError as error:  # of a folder it would name files
             reason = str(error) if known else f"{place} holds no usable image"
             continue
-        if source.fingerprint == run.about["data"]["fingerprint"]:
+        if is_run_data(run, source):
             return source
         reason = _other(run, place, source)
     if asked not in CATALOGUE and not is_path(asked):
