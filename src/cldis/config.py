@@ -120,6 +120,9 @@ class TrainingConfig(Section):
         16, ge=1, le=65_536, description="global batch: over all processes and accumulation"
     )
     accumulate: int = Field(1, ge=1, le=65_536, description="micro-batches per step")
+    optimizer: Literal["adam", "muon"] = Field(
+        "adam", description="muon: for matrices and convolutions, Adam for the rest"
+    )
     learning_rate: float = Field(6e-4, gt=0, le=1e3)
     learning_rate_warmup: Images = Field(10_000, ge=0, description="images of linear warm-up")
     gradient_clip: float = Field(1.0, gt=0, le=1e12)

@@ -7,11 +7,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
 
 import cldis.io
+from cldis.config import TrainingConfig
 from cldis.training.checkpoint import (
     checkpoints,
     clean,
@@ -22,6 +24,7 @@ from cldis.training.checkpoint import (
     read_state,
     write_checkpoint,
 )
+from cldis.training.optimizer import build_optimizer, in_order, set_steps, slots
 from training.harness import assert_equal
 
 STATE = {
@@ -186,29 +189,43 @@ def test_other_architecture() -> None:
     assert_equal(module.state_dict(), good)
 
 
-def test_optimizer_comes_back() -> None:
+@pytest.mark.parametrize("kind", ["adam", "muon"])
+def test_optimizer_comes_back(kind: Literal["adam", "muon"]) -> None:
+    config = TrainingConfig(optimizer=kind, learning_rate=0.1)
+
     def made() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
-        network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 2))
-        return network, torch.optim.Adam(network.parameters(), lr=0.1, betas=(0.9, 0.99))
+        network = torch.nn.Sequential(torch.nn.Linear(12, 8), torch.nn.Linear(8, 2))
+        return network, build_optimizer(config, network.parameters())
 
     def step(network: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()
-        network(torch.ones(5, 3)).pow(2).sum().backward()
+        network(torch.ones(5, 12)).pow(2).sum().backward()
         optimizer.step()
 
     (one, first), (other, second) = made(), made()
-    names = [name for name, _ in one.named_parameters()]
+    names = in_order(first, one)
+    assert sorted(names) == sorted(name for name, _ in one.named_parameters())
     assert optimizer_tensors(first, names) == {}
     for _ in range(3):
         step(one, first)
     tensors = optimizer_tensors(first, names)
     assert set(tensors) == {
-        f"{name}|{slot}" for name in names for slot in ("step", "exp_avg", "exp_avg_sq")
+        f"{name}|{slot}" for name, kept in zip(names, slots(first), strict=True) for slot in kept
     }
+    if kind == "muon":
+        assert [name for name in tensors if "momentum" in name] == ["0.weight|momentum_buffer"]
     load_into(other, one.state_dict(), "one")
     load_optimizer(second, names, {name: tensor.clone() for name, tensor in tensors.items()}, "one")
+    set_steps(second, 3)
     assert_equal(optimizer_tensors(second, names), tensors)
     step(one, first)
     step(other, second)
     assert_equal(other.state_dict(), one.state_dict())
+    missing = {name: tensor for name, tensor in tensors.items() if name != f"{names[0]}|exp_avg"}
+    if kind == "adam":
+        with pytest.raises(ValueError, match="lacks a part of the state of"):
+            load_optimizer(second, names, missing, "one")
+    wrong = {"adam": "momentum_buffer", "muon": "step"}[kind]
+    with pytest.raises(ValueError, match="does not fit this model"):
+        load_optimizer(second, names, {f"{names[0]}|{wrong}": torch.zeros(())}, "one")

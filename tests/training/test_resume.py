@@ -51,6 +51,15 @@ def test_stopped_in_accumulation_and_bf16(server: Server, tmp_path: Path) -> Non
     assert_same(one, other)
 
 
+def test_stopped_with_muon(server: Server, tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    settings = ("training.optimizer=muon", "training.precision=bf16", "loop.vae_alone=24")
+    assert server.run(one, *settings) == DONE
+    assert server.run(other, *settings, at=["step", 5, SIGINT]) == STOPPED
+    assert server.run(other, resume=True) == DONE
+    assert_same(one, other)
+
+
 def test_a_signal_in_the_last_step_comes_too_late(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert server.run(out, at=["step", 12, SIGINT]) == DONE

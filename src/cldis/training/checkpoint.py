@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from cldis.io import sync_directory, utf8_path, write_bytes, write_json
 from cldis.loop.feedback import Feedback
 from cldis.training.contents import State, read
+from cldis.training.optimizer import slots
 
 NAME = re.compile(r"^\d{12}$")
 MODEL = ("ema.safetensors", "state.json")  # what it takes to use a model
@@ -140,12 +141,12 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], origin: str) -> Non
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
-    """Adam's state as flat tensors `parameter|slot`."""
+    """The optimiser's state as flat tensors `parameter|slot`; `names` in its own order."""
     state = optimizer.state_dict()["state"]
     return {
         f"{names[index]}|{slot}": value
-        for index, slots in state.items()
-        for slot, value in slots.items()
+        for index, kept in state.items()
+        for slot, value in kept.items()
     }
 
 
@@ -155,24 +156,26 @@ def load_optimizer(
     """The inverse of `optimizer_tensors`.
 
     Raises:
-        ValueError: not Adam's state of these parameters; `origin` is named.
+        ValueError: not this optimiser's state of these parameters; `origin` is named.
     """
     index = {name: i for i, name in enumerate(names)}
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    expected = slots(optimizer)
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         name, _, slot = key.partition("|")
-        shape = torch.Size([]) if slot == "step" else None
-        if name in index and slot in ("exp_avg", "exp_avg_sq"):
-            shape = parameters[index[name]].shape
-        if name not in index or value.shape != shape or not value.is_floating_point():
+        i = index.get(name)
+        shape = None
+        if i is not None and slot in expected[i]:
+            shape = torch.Size([]) if slot == "step" else parameters[i].shape
+        if i is None or value.shape != shape or not value.is_floating_point():
             raise ValueError(
                 f"{origin} does not fit this model: first {key[:80]!r}; restore it or use an "
                 f"older checkpoint"
             )
-        state.setdefault(index[name], {})[slot] = value
+        state.setdefault(i, {})[slot] = value
     for name, i in index.items():
-        if i in state and set(state[i]) != {"step", "exp_avg", "exp_avg_sq"}:
+        if i in state and set(state[i]) != expected[i]:
             raise ValueError(
                 f"{origin} lacks a part of the state of {name}; restore it or use an older "
                 f"checkpoint"

@@ -29,6 +29,7 @@ from cldis.training import checkpoint, health
 from cldis.training.device import compile_networks, loader
 from cldis.training.interrupts import Interrupts
 from cldis.training.log import MetricsLog
+from cldis.training.optimizer import build_optimizer, in_order, set_steps
 from cldis.training.precision import settled
 from cldis.training.run_folder import RunFolder
 from cldis.training.sampler import DataOrder, step_seed
@@ -64,11 +65,9 @@ class Trainer:
 
         torch.manual_seed(config.training.seed)
         model = build(config)
-        self.names = [name for name, _ in model.named_parameters()]
         self.ema = AveragedModel(model, multi_avg_fn=ema_update(config))
-        optimizer = torch.optim.Adam(
-            model.parameters(), lr=config.training.learning_rate, betas=(0.9, 0.99)
-        )
+        optimizer = build_optimizer(config.training, model.parameters())
+        self.names = in_order(optimizer, model)
         self.feedback = build_feedback(config, model.process)
         self.images = 0
         if config.training.start_from and run.latest() is None:
@@ -103,6 +102,7 @@ class Trainer:
         )
         state = checkpoint.read_state(path)
         self.images = state["images"]
+        set_steps(self.base_optimizer, self.images // self.config.training.batch)
         self.ema.n_averaged.fill_(state["averaged"])
         checkpoint.load_feedback(self.feedback, state, path)
 
