@@ -86,12 +86,13 @@ class VAEConfig(Section):
 
 
 class DistillationConfig(Section):
-    """L_dt, weighted by lambda_dt: 0 in warm-up, then `weight`, from there down to 0 at `end`."""
+    """L_dt, by lambda_dt: 0 in warm-up, then `weight`, falling to `rest` of it at `end`."""
 
     kind: Literal["kl", "softmax_kl", "mse"] = "kl"
     weight: Weight = 5e-5
     warmup: Images = Field(20_000, ge=0, description="images before distillation starts")
     end: Images = Field(0, ge=0, description="images at which distillation ends; 0: never")
+    rest: float = Field(0.0, ge=0, le=1, description="share of the weight that stays after the end")
 
 
 class FeedbackConfig(Section):
@@ -112,6 +113,12 @@ class LoopConfig(Section):
     """When the branches of the loop train."""
 
     vae_alone: Images = Field(0, ge=0, description="images at the start that train the VAE alone")
+    rate_from: Images = Field(
+        0, ge=0, description="images from which the rate of z_sem is lowered (rate_loop); 0: never"
+    )
+    margin: float = Field(
+        0.1, ge=0, le=10, description="the rate that is left, above the information, as a share"
+    )
 
 
 class TrainingConfig(Section):
@@ -224,6 +231,31 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _phases_of_the_rate_follow_each_other(self) -> Config:
+        alone, start = self.loop.vae_alone, self.loop.rate_from
+        if not self.lowers_rate:
+            if start:
+                raise ValueError(
+                    f"loop.rate_from {start} needs a method that lowers the rate of z_sem; set "
+                    f"method=rate_loop, or loop.rate_from=0"
+                )
+            return self
+        if not alone:
+            raise ValueError(
+                f"method {self.method!r} begins with the VAE alone; set loop.vae_alone above 0"
+            )
+        if 0 < start <= alone:
+            raise ValueError(
+                f"loop.rate_from {start} must be above loop.vae_alone {alone}, or 0 for never"
+            )
+        if self.model.encoder_width != self.model.vae_width:
+            raise ValueError(
+                f"method {self.method!r} hands the VAE's encoder to E_sem, so model.encoder_width "
+                f"{self.model.encoder_width} must equal model.vae_width {self.model.vae_width}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _kl_is_between_gaussians(self) -> Config:
         if self.distils and self.distillation.kind == "kl" and not self.model.gaussian:
             raise ValueError(
@@ -241,6 +273,11 @@ class Config(Section):
     def distils(self) -> bool:
         """Whether both branches run, so that z_disen can be distilled into z_sem."""
         return len(self.branches) == 2
+
+    @property
+    def lowers_rate(self) -> bool:
+        """Whether E_sem begins as the VAE's encoder and its own rate is lowered at the end."""
+        return find_method(self.method).rate
 
     @property
     def uses_capacity(self) -> bool:

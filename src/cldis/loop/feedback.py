@@ -33,6 +33,7 @@ class ReverseSample:
     x0_hat: Tensor  # [n, 3, H, W], the model's own estimate from x_t and z
     noise: Tensor  # [n, 3, H, W], fresh
     uniform: Tensor  # [n] in [0, 1), fresh
+    rate: Tensor  # [n], KL(q_sem(z|x) || N(0, I)) in nats
 
 
 class Feedback(ABC):
@@ -51,7 +52,7 @@ class Feedback(ABC):
     def target(self, sums: Tensor, batch: int) -> float:
         """Where C should go, in nats, after `batch` more images."""
 
-    def update(self, sums: Tensor | None, images: int, batch: int) -> None:
+    def update(self, sums: Tensor | None, images: int, batch: int, rate: bool = False) -> None:
         """Move C towards the target; `images` were seen in all, `batch` of them just now.
 
         Args:
@@ -192,21 +193,25 @@ class Information(Feedback):
     def differences(
         self, denoise: Denoise, x0: Tensor, z: Tensor, noise: Tensor, uniform: Tensor
     ) -> Tensor:
-        """Per bin: sum of SNR (|x0 - x0_hat(x_t)|^2 - |x0 - x0_hat(x_t, z)|^2), and the count."""
+        """Per bin: sum of SNR times `gain`, and the count."""
         bins = self.config.bins
         t = self.process.nearest_t(self.low + (self.high - self.low) * uniform)
         x_t = self.process.add_noise(x0, t, noise)
-        errors = []
+        estimates = []
         for hidden in (True, False):
             drop = torch.full_like(t, hidden, dtype=torch.bool)
-            x0_hat = self.process.to_x0(denoise(x_t, t, z, drop).float(), x_t, t)
-            errors.append((x0 - x0_hat).flatten(1).pow(2).sum(dim=1))
-        gain = (errors[0] - errors[1]) * self.process.log_snr(t).exp()
+            estimates.append(self.process.to_x0(denoise(x_t, t, z, drop).float(), x_t, t))
+        gain = self.gain(x0, *estimates) * self.process.log_snr(t).exp()
         where = (uniform * bins).long().clamp(max=bins - 1)
         sums = x0.new_zeros(2, bins, dtype=torch.float32)
         sums[0].index_add_(0, where, gain.float())
         sums[1].index_add_(0, where, torch.ones_like(gain, dtype=torch.float32))
         return sums.flatten()
+
+    def gain(self, x0: Tensor, hidden: Tensor, shown: Tensor) -> Tensor:
+        """|x0 - x0_hat(x_t)|^2 - |x0 - x0_hat(x_t, z)|^2, [n]."""
+        before = (x0 - hidden).flatten(1).pow(2).sum(dim=1)
+        return before - (x0 - shown).flatten(1).pow(2).sum(dim=1)
 
     def target(self, sums: Tensor, batch: int) -> float:
         keep = self.decay(batch)
@@ -258,4 +263,8 @@ def build_feedback(config: Config, process: NoiseProcess) -> Feedback:
     """
     if not config.uses_feedback:
         return Linear(config.feedback)
+    if config.lowers_rate:
+        from cldis.loop.rate_feedback import RateFeedback
+
+        return RateFeedback(config, process)
     return KINDS[config.feedback.kind](config.feedback, process)

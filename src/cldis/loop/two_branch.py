@@ -48,6 +48,9 @@ class TwoBranch(nn.Module, ABC):
         self.denoiser = build.denoiser(config.model) if diffusion else None
         self.vae = build.vae(config.model) if vae else None
 
+    def enter(self, phase: TrainingPhase, x: Tensor) -> None:
+        """Change what a new phase begins with; x [n, 3, H, W] are training images."""
+
     @abstractmethod
     def forward(
         self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
@@ -81,16 +84,27 @@ class TwoBranch(nn.Module, ABC):
         nll = self.vae.negative_log_likelihood(self.vae.decode(z), x).mean()
         return Coded(q, z, nll, kl_to_standard(q).sum(dim=1).mean())
 
-    def denoised(self, x: Tensor, noise: StepNoise) -> Denoised:
-        """L_diff: the squared error of what the U-Net predicts from x_t and z_sem."""
+    def denoised(self, x: Tensor, noise: StepNoise, sampled: bool | None = None) -> Denoised:
+        """L_diff: the squared error of what the U-Net predicts from x_t and z_sem.
+
+        `sampled`: z_sem is a sample of q_sem, else its mean; None: if E_sem is Gaussian.
+        """
         assert self.semantic is not None and self.denoiser is not None
         q = self.semantic(x)
-        z = q.sample(noise.z_noise) if self.config.model.gaussian else q.mean
+        sampled = self.config.model.gaussian if sampled is None else sampled
+        z = q.sample(noise.z_noise) if sampled else q.mean
         x_t = self.process.add_noise(x, noise.t, noise.noise)
         prediction = self.denoiser(x_t, noise.t, z, noise.drop)
         loss = F.mse_loss(prediction.float(), self.process.target(x, noise.t, noise.noise))
         x0_hat = self.process.to_x0(prediction.detach().float(), x_t, noise.t)
         seen = ReverseSample(
-            x, z.detach(), x_t, noise.t, x0_hat, noise.probe_noise, noise.probe_uniform
+            x,
+            z.detach(),
+            x_t,
+            noise.t,
+            x0_hat,
+            noise.probe_noise,
+            noise.probe_uniform,
+            kl_to_standard(q).sum(dim=1).detach(),
         )
         return Denoised(q, loss, seen)

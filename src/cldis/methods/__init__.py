@@ -26,6 +26,7 @@ class Method:
     weight: float | None = None  # usual weight of its main regulariser; None: it has none
     capacity: bool = False  # the capacity C is part of its loss
     feedback: bool = False  # C follows the reverse process
+    rate: bool = False  # the feedback lowers the rate of z_sem itself
 
 
 BOTH, DIFFUSION, VAE = ("diffusion", "vae"), ("diffusion",), ("vae",)
@@ -44,6 +45,22 @@ METHODS: dict[str, Method] = {
         BOTH,
         capacity=True,
         feedback=True,
+    ),
+    "rate_loop": Method(
+        "cldis.loop.rate_loop:RateLoop",
+        "CL-Dis, rate",
+        "the closed loop in its second form: a β-VAE begins the code, the diffusion model measures "
+        "its information, and the rate of the code is lowered to that",
+        BOTH,
+        {
+            "model.gaussian": True,
+            "model.encoder": "burgess",
+            "model.conditioning": "cross_attention",
+            "distillation.kind": "mse",
+        },
+        capacity=True,
+        feedback=True,
+        rate=True,
     ),
     "open": Method(
         "cldis.loop.closed_loop:ClosedLoop",

@@ -141,6 +141,12 @@ class UnitTokens(nn.Module):
         h = F.silu(z[..., None] * self.weight_in + self.bias_in)  # [n, d, hidden]
         return torch.einsum("ndh,dhc->ndc", h, self.weight_out) + self.bias_out
 
+    @torch.no_grad()
+    def absorb(self, mean: Tensor, scale: Tensor) -> None:
+        """Read (z - mean) / scale from now on, and give the same tokens; both [d]."""
+        self.bias_in.add_(mean[:, None] * self.weight_in)
+        self.weight_in.mul_(scale[:, None])
+
 
 def skip(channels: int, out_channels: int) -> nn.Module:
     return nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)

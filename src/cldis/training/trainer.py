@@ -20,7 +20,7 @@ from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.loop.feedback import build_feedback
-from cldis.loop.phases import phase_at
+from cldis.loop.phases import TrainingPhase, phase_at
 from cldis.loop.step import StepNoise
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
@@ -35,7 +35,7 @@ from cldis.training.run_folder import RunFolder
 from cldis.training.sampler import DataOrder, step_seed
 from cldis.training.samples import sample_grid
 from cldis.training.starter import load_starter
-from cldis.training.unit_stats import unit_statistics
+from cldis.training.unit_stats import typical_images, unit_statistics
 
 HEALTH_IMAGES = 128
 
@@ -155,6 +155,8 @@ class Trainer:
         noise = StepNoise.draw(config, len(indices), generator)
         torch.manual_seed(seed + self.accelerator.process_index)  # dropout
         phase = phase_at(config, self.images)
+        if self.images and phase.kind != phase_at(config, self.images - len(indices)).kind:
+            self.enter(phase)
         self.set_learning_rate()
 
         sums: Tensor | None = None
@@ -176,15 +178,25 @@ class Trainer:
                 sums = out.signal if sums is None else sums + out.signal
         self.ema.update_parameters(self.raw)
         means, sums = self.reduce(terms, sums)
-        if phase.vae:
-            self.feedback.update(sums, self.images + config.training.batch, config.training.batch)
+        if phase.vae or config.lowers_rate:
+            batch = config.training.batch
+            self.feedback.update(sums, self.images + batch, batch, phase.rate)
         if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
             raise Diverged(self.diverged_words())
-        if config.uses_capacity and phase.vae:
+        if config.uses_capacity and (phase.vae or config.lowers_rate):
             means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
         if config.distils:
             means["lambda_dt"] = phase.lambda_dt
         return means
+
+    def enter(self, phase: TrainingPhase) -> None:
+        """Begin a phase from the averaged weights, changed as the method says."""
+        if not self.config.lowers_rate:
+            return
+        self.raw.load_state_dict(self.averaged.state_dict())
+        self.raw.enter(phase, self.load(typical_images(len(self.source))))
+        self.averaged.load_state_dict(self.raw.state_dict())
+        self.ema.n_averaged.fill_(0)
 
     def clip(self) -> dict[str, Tensor]:
         """Clip each branch by itself: nats of the VAE must not scale the U-Net's step.
@@ -266,9 +278,10 @@ class Trainer:
         return self.images // every > (self.images - self.config.training.batch) // every
 
     def set_learning_rate(self) -> None:
-        """A linear warm-up, and another when the diffusion branch joins a VAE that was alone."""
-        warmup, alone = self.config.training.learning_rate_warmup, self.config.loop.vae_alone
-        seen = self.images - (alone if self.images >= alone else 0) + self.config.training.batch
+        """A linear warm-up, and another when the diffusion branch joins or the rate counts."""
+        warmup, loop = self.config.training.learning_rate_warmup, self.config.loop
+        begun = max(start for start in (0, loop.vae_alone, loop.rate_from) if start <= self.images)
+        seen = self.images - begun + self.config.training.batch
         ramp = min(1.0, seen / warmup) if warmup else 1.0
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.training.learning_rate * ramp

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cldis.data.source import ImageSource
 from cldis.data.split import split
@@ -16,14 +17,19 @@ IMAGES = 512
 BATCH = 64
 
 
+def typical_images(count: int) -> NDArray[np.int64]:
+    """Indices of up to 512 training images, of `count` images in all; the same every time."""
+    train, _ = split(count)
+    return np.sort(np.random.default_rng(0).permutation(train)[:IMAGES])
+
+
 @torch.no_grad()
 def unit_statistics(model: TwoBranch, source: ImageSource) -> dict[str, list[float]]:
     """Mean and standard deviation of the code's means, per unit, over up to 512 training images.
 
     z_sem, or z_disen where the method has no z_sem.
     """
-    train, _ = split(len(source))
-    chosen = np.sort(np.random.default_rng(0).permutation(train)[:IMAGES])
+    chosen = typical_images(len(source))
     device = next(model.parameters()).device
     parts = np.array_split(chosen, math.ceil(len(chosen) / BATCH))
     codes = [model.encode(to_model(source.batch(part), device)).mean for part in parts]
