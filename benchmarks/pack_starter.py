@@ -25,7 +25,7 @@ from cldis.config import Config, FeedbackConfig, keys
 from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.io import write_bytes, write_json
-from cldis.loop.feedback import Information
+from cldis.loop.feedback.information import Information
 from cldis.metrics.probe import factor_probe
 from cldis.model import load
 from cldis.training.checkpoint import load_tensors, read_state

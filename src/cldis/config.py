@@ -240,10 +240,6 @@ class Config(Section):
                     f"method=rate_loop, or loop.rate_from=0"
                 )
             return self
-        if not alone:
-            raise ValueError(
-                f"method {self.method!r} begins with the VAE alone; set loop.vae_alone above 0"
-            )
         if 0 < start <= alone:
             raise ValueError(
                 f"loop.rate_from {start} must be above loop.vae_alone {alone}, or 0 for never"

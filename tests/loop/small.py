@@ -55,4 +55,5 @@ def pictures(n: int, side: int = 16, seed: int = 0) -> Tensor:
 
 def both(loop: TwoBranch, weight: float = 0.0) -> TrainingPhase:
     """The phase in which every branch of a method learns."""
-    return TrainingPhase(loop.vae is not None, loop.denoiser is not None, lambda_dt=weight)
+    rate = loop.config.lowers_rate
+    return TrainingPhase(loop.vae is not None, loop.denoiser is not None, weight, rate)

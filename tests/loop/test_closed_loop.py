@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.loop.feedback import Feedback, build_feedback
+from cldis.loop.feedback import build_feedback
+from cldis.loop.feedback.base import Feedback
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.gaussian import kl_to_standard

@@ -15,14 +15,10 @@ from torch.distributions import Normal, kl_divergence
 
 from cldis.config import Config, FeedbackConfig
 from cldis.diffusion.process import NoiseProcess
-from cldis.loop.feedback import (
-    Feedback,
-    Information,
-    Linear,
-    ReverseKL,
-    ReverseSample,
-    build_feedback,
-)
+from cldis.loop.feedback import build_feedback
+from cldis.loop.feedback.base import Feedback, Linear, ReverseSample
+from cldis.loop.feedback.information import Information
+from cldis.loop.feedback.reverse_kl import ReverseKL
 from diffusion.analytic import SCHEDULES, noise_process
 from loop.small import LOOP
 
@@ -202,7 +198,7 @@ def _seen(process: NoiseProcess, t: Tensor, quality: float, seed: int = 0) -> Re
     x0 = (torch.rand(1, 3, 8, 8, generator=g) * 2 - 1).expand(n, -1, -1, -1)
     noise = torch.randn(1, 3, 8, 8, generator=g).expand(n, -1, -1, -1)
     x_t = process.add_noise(x0, t, noise)
-    return ReverseSample(x0, torch.zeros(n, 2), x_t, t, quality * x0, noise, torch.zeros(n))
+    return ReverseSample(x0, torch.zeros(n, 2), x_t, t, quality * x0, noise, *torch.zeros(2, n))
 
 
 def _shares(t: Tensor, quality: float) -> list[float]:

@@ -14,7 +14,8 @@ from cldis.config import FeedbackConfig
 from cldis.data.rendered.rooms import Rooms
 from cldis.diffusion.process import NoiseProcess
 from cldis.images import to_model
-from cldis.loop.feedback import Information, ReverseSample
+from cldis.loop.feedback.base import ReverseSample
+from cldis.loop.feedback.information import Information
 from diffusion.analytic import (
     PREDICTIONS,
     SCHEDULES,
@@ -169,7 +170,8 @@ def test_few_rows_are_looked_at_and_all_are_counted_once() -> None:
     x0 = torch.randn(10, 3, 4, 4)
     uniform = torch.rand(10)
     sums = feedback.observe(
-        denoise, ReverseSample(x0, torch.randn(10, 2), x0, torch.zeros(10).long(), x0, x0, uniform)
+        denoise,
+        ReverseSample(x0, torch.randn(10, 2), x0, torch.zeros(10).long(), x0, x0, uniform, uniform),
     )
     assert seen == [(4, True), (4, False)]
     counts = sums.view(2, 5)[1]

@@ -9,7 +9,9 @@ import torch
 
 from cldis.config import Config
 from cldis.loop.closed_loop import ClosedLoop
-from cldis.loop.feedback import Linear, build_feedback
+from cldis.loop.feedback import build_feedback
+from cldis.loop.feedback.base import Linear
+from cldis.loop.rate_loop import RateLoop
 from cldis.loop.step import StepNoise
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods import METHODS
@@ -58,7 +60,7 @@ def test_a_method_brings_its_settings_along(method: str) -> None:
     assert config.branches == known.branches and config.distils == (len(known.branches) == 2)
     assert Config.from_dict(config.to_dict()) == config
     made = build(config)
-    assert (type(made) is ClosedLoop) == config.distils
+    assert isinstance(made, ClosedLoop | RateLoop) == config.distils
     assert (type(build_feedback(config, made.process)) is Linear) == (not known.feedback)
 
 

@@ -10,7 +10,8 @@ import torch
 from cldis.data.rendered.rooms import Rooms
 from cldis.images import to_model
 from cldis.io import read_json
-from cldis.loop.feedback import Information, build_feedback
+from cldis.loop.feedback import build_feedback
+from cldis.loop.feedback.information import Information
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
 from cldis.metrics.probe import factor_probe

@@ -28,6 +28,8 @@ from training.harness import (
 # of activations is drawn by each process for itself.
 ALIKE = ["feedback.warmup=1000000", "model.dropout=0"]
 
+MUON = ["training.optimizer=muon", "distillation.warmup=0"]
+
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,6 +47,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
         job("halves", resume=True),
         job("odd", "training.batch=9"),
         job("led", "loop.vae_alone=48", "distillation.end=72"),
+        job("rate", "method=rate_loop", "loop.vae_alone=32", "loop.rate_from=64", *MUON),
     ]
     write_json(folder / "jobs.json", jobs)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -64,7 +67,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_both_processes_take_part(two: Path) -> None:
-    for name in ("alike", "whole", "halves", "led"):
+    for name in ("alike", "whole", "halves", "led", "rate"):
         result = read_json(two / f"{name}.json")
         assert result == {"finished": True, "processes": 2, "error": None}
     assert len(read_json(two / "alike" / "run.json")["data"]["fingerprint"]) == 64

@@ -104,6 +104,8 @@ def test_every_method_can_be_asked_of_every_recipe(name: str, method: str) -> No
     words = [f"method={method}"]
     if method in ("closed", "open"):  # a code that is a point has no KL
         words.append("distillation.kind=mse")
+    if method == "rate_loop":  # the VAE's encoder becomes E_sem
+        words.append(f"model.vae_width={recipe_config(name).model.encoder_width}")
     config = recipe_config(name).with_overrides(words)
     assert config.method == method
     if not config.distils:

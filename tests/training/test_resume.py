@@ -60,6 +60,19 @@ def test_stopped_with_muon(server: Server, tmp_path: Path) -> None:
     assert_same(one, other)
 
 
+@pytest.mark.parametrize("step", [2, 3, 8])
+def test_stopped_in_each_phase_of_the_second_form(
+    server: Server, tmp_path: Path, step: int
+) -> None:
+    """Also between two phases, where the next step begins with a hand-over."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    phases = ("method=rate_loop", "loop.vae_alone=32", "loop.rate_from=64", "distillation.warmup=0")
+    assert server.run(one, *phases) == DONE
+    assert server.run(other, *phases, at=["step", step, SIGINT]) == STOPPED
+    assert server.run(other, resume=True) == DONE
+    assert_same(one, other)
+
+
 def test_a_signal_in_the_last_step_comes_too_late(server: Server, tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert server.run(out, at=["step", 12, SIGINT]) == DONE

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime
+import json
+import os
 import platform
 import shutil
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from cldis.bench.suite import CONTROLS, Cell, Suite
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.data.source import ImageSource
+from cldis.io import write_text
 from cldis.metrics.suite import SettingName
 from cldis.text import say
 from cldis.training.lock import run_lock
@@ -70,6 +74,9 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
         return record(suite, cell, config, source, git_revision(), curve, [])
 
     run = open_run(folder, config, source, cell.data)
+    if cell.method in suite.forks:
+        fork = suite.forks[cell.method]
+        begin_at(run, folder.parent / replace(cell, method=fork.method).name, fork.images)
     config = run.config  # with the precision that this machine, or the first, settled on
     train(run, source, deadline)
     lines, curve = read_metrics(run.metrics), []
@@ -97,6 +104,23 @@ def open_run(folder: Path, config: Config, source: ImageSource, data: str) -> Ru
             say(f"{folder} was made with other settings ({other}): begins again", error=True)
     shutil.rmtree(folder, ignore_errors=True)
     return RunFolder.create(folder, config, source, data)
+
+
+def begin_at(run: RunFolder, other: Path, images: int) -> None:
+    """Let a run without a checkpoint begin at that of another run, if that one has it.
+
+    Raises:
+        OSError: the disk is full; nothing is left behind.
+    """
+    source = other / "checkpoints" / f"{images:012d}"
+    if run.latest() is not None or not source.is_dir():
+        return
+    target = run.checkpoints / source.name
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    lines = [line for line in read_metrics(other / "metrics.jsonl") if line["images"] <= images]
+    write_text(run.metrics, "".join(json.dumps(line) + "\n" for line in lines))
+    shutil.copytree(source, temporary)
+    os.replace(temporary, target)
 
 
 def train(run: RunFolder, source: ImageSource, deadline: float | None) -> None:

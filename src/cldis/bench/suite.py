@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from cldis.config import Config
@@ -14,6 +14,17 @@ POOL_SEED = 0  # of the draw of images that are scored
 CONTROLS = ("pca", "random_encoder")  # labels of what is not trained
 
 Overrides = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Up to `images` a method trains exactly as another one does, so that it may begin there.
+
+    The result is the same as from scratch, and the time up to there counts in both.
+    """
+
+    method: str
+    images: int
 
 
 @dataclass(frozen=True)
@@ -32,12 +43,15 @@ class Suite:
     stretch: bool = False  # the phases of the recipe keep their share of the budget
     standard: bool = False  # at the last point also the field's protocol, 12 s a code
     pairs: tuple[tuple[str, str], ...] = ()  # differences that the table shows
+    forks: Mapping[str, Fork] = field(default_factory=dict)  # label -> where it leaves another
 
     def __post_init__(self) -> None:
         assert self.shares and self.shares[-1] == 1 and list(self.shares) == sorted(self.shares)
         for label in (*self.methods, *self.data):
             assert label.replace("_", "").isalnum(), f"{label} must do for a file name"
         assert all(name in self.methods for pair in self.pairs for name in pair)
+        for label, fork in self.forks.items():
+            assert {label, fork.method} <= set(self.methods), f"fork of {label}: unknown method"
 
     def config(self, cell: Cell) -> Config:
         """The whole configuration of a cell.

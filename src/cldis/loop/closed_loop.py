@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cldis.loop.distillation import distillation_loss
-from cldis.loop.feedback import Feedback
+from cldis.loop.feedback.base import Feedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import Coded, TwoBranch

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from cldis.loop.closed_loop import terms_of
-from cldis.loop.feedback import Feedback
+from cldis.loop.feedback.base import Feedback
+from cldis.loop.feedback.rate import RateFeedback
 from cldis.loop.phases import TrainingPhase
-from cldis.loop.rate_feedback import RateFeedback
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.blocks import UnitTokens

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from cldis.config import Config
 from cldis.diffusion.process import NoiseProcess
-from cldis.loop.feedback import Feedback, ReverseSample
+from cldis.loop.feedback.base import Feedback, ReverseSample
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.networks import build

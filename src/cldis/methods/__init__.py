@@ -46,6 +46,13 @@ METHODS: dict[str, Method] = {
         capacity=True,
         feedback=True,
     ),
+    "open": Method(
+        "cldis.loop.closed_loop:ClosedLoop",
+        "CL-Dis, open loop",
+        "the open loop: a β-VAE teaches a diffusion autoencoder and hears nothing back",
+        BOTH,
+        capacity=True,
+    ),
     "rate_loop": Method(
         "cldis.loop.rate_loop:RateLoop",
         "CL-Dis, rate",
@@ -61,13 +68,6 @@ METHODS: dict[str, Method] = {
         capacity=True,
         feedback=True,
         rate=True,
-    ),
-    "open": Method(
-        "cldis.loop.closed_loop:ClosedLoop",
-        "CL-Dis, open loop",
-        "the open loop: a β-VAE teaches a diffusion autoencoder and hears nothing back",
-        BOTH,
-        capacity=True,
     ),
     "diffusion": Method(
         "cldis.methods.diffusion:DiffusionBranch",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from cldis.loop.feedback import Feedback
+from cldis.loop.feedback.base import Feedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch

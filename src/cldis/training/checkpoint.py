@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from cldis.io import sync_directory, utf8_path, write_bytes, write_json
-from cldis.loop.feedback import Feedback
+from cldis.loop.feedback.base import Feedback
 from cldis.training.contents import State, read
 from cldis.training.optimizer import slots
 

@@ -189,8 +189,9 @@ def recipe_config(name: str) -> Config:
 def stretched(config: Config, images: int) -> Config:
     """The same recipe over another budget: every phase keeps its share of it.
 
-    The phases (`loop.vae_alone`, both warm-ups, `distillation.end`) end at the same share of
-    `images` as before, and `feedback.rate` changes inversely, so that C rises to the same nats.
+    The phases (`loop.vae_alone`, `loop.rate_from`, both warm-ups, `distillation.end`) end at the
+    same share of `images` as before, and `feedback.rate` changes inversely, so that C rises to
+    the same nats.
 
     Raises:
         ValueError: `images` is below 1.
@@ -210,6 +211,7 @@ def stretched(config: Config, images: int) -> Config:
         [
             f"training.images={images}",
             f"loop.vae_alone={alone}",
+            f"loop.rate_from={share(config.loop.rate_from)}",
             f"distillation.warmup={warmup}",
             f"distillation.end={end}",
             f"feedback.warmup={share(config.feedback.warmup)}",

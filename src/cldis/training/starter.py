@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cldis.io import read_json
-from cldis.loop.feedback import Feedback
+from cldis.loop.feedback.base import Feedback
 from cldis.loop.two_branch import TwoBranch
 from cldis.training.checkpoint import load_into, load_tensors, read_state
 from cldis.training.contents import FeedbackState, checked

@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from cldis.bench.suite import Suite
+from cldis.bench.suite import Fork, Suite
 from cldis.text import named
 
 
@@ -21,6 +21,7 @@ def read_suite(path: Path) -> Suite:
     """The suite in a TOML file, named after it."""
     found = tomllib.loads(path.read_text("utf-8"))
     found["methods"] = {name: (*_overrides(given),) for name, given in found["methods"].items()}
+    found["forks"] = {name: Fork(**fork) for name, fork in found.get("forks", {}).items()}
     for key, kind in (("shares", Fraction), ("pairs", tuple), ("seeds", int), ("images", int)):
         if key in found:
             found[key] = tuple(map(kind, found[key]))

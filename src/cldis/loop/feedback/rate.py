@@ -10,7 +10,8 @@ from torch import Tensor
 
 from cldis.config import Config
 from cldis.diffusion.process import NoiseProcess
-from cldis.loop.feedback import Denoise, Information, ReverseSample
+from cldis.loop.feedback.base import Denoise, ReverseSample
+from cldis.loop.feedback.information import Information
 
 FALL = 1.0  # nats per 1,000 images that C may move, once it is the rate of z_sem
 INTEGRAL = 1.25e-3  # change of ln(mu) per image and nat of excess rate

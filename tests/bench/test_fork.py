@@ -1,0 +1,51 @@
+"""Arms that share a beginning: a forked cell ends as the same cell from scratch."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from cldis.bench import score
+from cldis.bench.cell import run_cell
+from cldis.bench.suite import Cell, Fork, Suite
+from cldis.training.log import read_metrics
+from support.bench_suite import SETTINGS, SMALL, quick_scores
+from training.harness import assert_same
+
+METHODS = {
+    "closed": (*SETTINGS, "method=closed"),
+    # After 48 images the distillation weighs more: until then nothing is distilled.
+    "heavier": (*SETTINGS, "method=closed", "distillation.weight=1e-3"),
+}
+SUITE: Suite = dataclasses.replace(
+    SMALL,
+    methods={name: (*given, "distillation.warmup=48") for name, given in METHODS.items()},
+    pairs=(("heavier", "closed"),),
+    forks={"heavier": Fork("closed", 48)},
+)
+
+
+def test_a_forked_cell_ends_as_one_from_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(score, "scores", quick_scores)
+    trained = []
+
+    def ran(method: str, folder: Path) -> Path:
+        run_cell(SUITE, Cell("small", method, "rooms", 96, 0), folder, None)
+        return folder
+
+    closed = ran("closed", tmp_path / "a" / "closed-rooms-96-s0")
+    at_the_fork = closed / "checkpoints" / f"{48:012d}" / "model.safetensors"
+    os.utime(at_the_fork, (1, 1))
+    forked = ran("heavier", tmp_path / "a" / "heavier-rooms-96-s0")
+    scratch = ran("heavier", tmp_path / "b" / "heavier-rooms-96-s0")
+    for run in (forked, scratch):
+        trained.append((run / "checkpoints" / f"{48:012d}" / "model.safetensors").stat().st_mtime)
+    assert trained[0] == 1 < trained[1]  # one copied the beginning, the other trained it
+    assert_same(forked, scratch)
+    shared = [line for line in read_metrics(closed / "metrics.jsonl") if line["images"] <= 48]
+    assert read_metrics(forked / "metrics.jsonl")[: len(shared)] == shared  # its time counts
