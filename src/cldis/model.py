@@ -252,6 +252,11 @@ class Model:
             change[int(unit)] += finite(amount, unit) * self.unit_std[unit]
         return change
 
+    def random_codes(self, n: int, seed: int = 0) -> Tensor:
+        """Codes [n, d] drawn at random: normal, as each unit is over the training images."""
+        generator = torch.Generator().manual_seed(seed)
+        return self.unit_mean + self.unit_std * torch.randn(n, self.units, generator=generator)
+
     def random_start(self, n: int, seed: int = 0) -> Tensor:
         """Standard normal [n, 3, H, W]."""
         generator = torch.Generator().manual_seed(seed)
