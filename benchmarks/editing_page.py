@@ -11,8 +11,9 @@ from editing_summary import COLUMNS, SET_NAMES
 from PIL import Image
 from torch import Tensor
 
-from cldis.bench.table import markdown, number
+from cldis.bench.table import markdown
 from cldis.images import captioned, grid, save_png
+from cldis.text import fraction
 
 
 def page(result: dict[str, Any], stem: str) -> str:
@@ -111,11 +112,11 @@ def reader_rows(result: dict[str, Any], data: str) -> list[list[str]]:
             [
                 name,
                 f"{score['values']}, {score['kind']}",
-                number(score["exact"]),
+                fraction(score["exact"]),
                 str(score["tolerance"]),
-                "-" if recoloured is None else number(recoloured),
-                number(found["originals"][name], 2),
-                f"{number(min(floors), 2)} to {number(max(floors), 2)}",
+                "-" if recoloured is None else fraction(recoloured),
+                fraction(found["originals"][name], 2),
+                f"{fraction(min(floors), 2)} to {fraction(max(floors), 2)}",
             ]
         )
     return rows
@@ -147,7 +148,7 @@ def factor_rows(result: dict[str, Any], data: str) -> list[list[str]]:
             [statistics.fmean(seed[f][key] for seed in seeds) for key in ("intended", "leakage")]
             for seeds in methods.values()
         ]
-        rows.append([name, *(" / ".join(number(mean, 2) for mean in both) for both in means)])
+        rows.append([name, *(" / ".join(fraction(mean, 2) for mean in both) for both in means)])
     return rows
 
 
@@ -160,9 +161,9 @@ def score(found: dict[str, Any] | None, digits: int) -> str:
     """`.49 ± .02 [.40, .60]`, or a dash where there is none."""
     if found is None:
         return "-"
-    spread = "" if found["deviation"] is None else f" ± {number(found['deviation'], digits)}"
-    interval = f"[{number(found['low'], digits)}, {number(found['high'], digits)}]"
-    return f"{number(found['mean'], digits)}{spread} {interval}"
+    spread = "" if found["deviation"] is None else f" ± {fraction(found['deviation'], digits)}"
+    interval = f"[{fraction(found['low'], digits)}, {fraction(found['high'], digits)}]"
+    return f"{fraction(found['mean'], digits)}{spread} {interval}"
 
 
 def picture(

@@ -34,8 +34,8 @@ from cldis.bench.record import _checksum, read_record, record_settings
 from cldis.config import Config
 from cldis.data import open_data
 from cldis.hub.card import model_card
+from cldis.hub.contents import read_record as read_saved
 from cldis.hub.facts import facts_of, run_scores
-from cldis.hub.folder import read_record as read_saved
 from cldis.io import write_json
 from cldis.loop.feedback import build_feedback
 from cldis.methods.build import build

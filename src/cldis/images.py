@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 
@@ -55,6 +56,15 @@ def png_bytes(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def data_uri(kind: str, data: bytes) -> str:
+    """Bytes as an address of their own, so that a page needs no file beside it."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def png_uri(picture: Image.Image) -> str:
+    return data_uri("image/png", png_bytes(picture))
 
 
 def save_png(picture: Image.Image, path: str | Path) -> None:

@@ -16,6 +16,7 @@ from cldis.checks import check_codes, check_images, check_start, finite, same_le
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.diffusion import sampling
+from cldis.hub.contents import is_saved_model
 from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.build import SemanticEncoder
@@ -24,7 +25,7 @@ from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import read_state
 from cldis.training.contents import unit_tensors
 from cldis.training.run_folder import RunFolder
-from cldis.training.weights import open_networks
+from cldis.training.weights import Origin, open_networks
 
 STEPS = 20
 CHUNK = 256  # images of a source that are read at a time
@@ -48,14 +49,6 @@ class Codes:
     def z(self) -> Tensor:
         """The mean of the main code, [n, d]."""
         return self.main.mean
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a model was opened: a run and the name of its checkpoint, or a saved model."""
-
-    path: Path
-    checkpoint: str | None
 
 
 class Model:
@@ -259,6 +252,11 @@ class Model:
             change[int(unit)] += finite(amount, unit) * self.unit_std[unit]
         return change
 
+    def random_codes(self, n: int, seed: int = 0) -> Tensor:
+        """Codes [n, d] drawn at random: normal, as each unit is over the training images."""
+        generator = torch.Generator().manual_seed(seed)
+        return self.unit_mean + self.unit_std * torch.randn(n, self.units, generator=generator)
+
     def random_start(self, n: int, seed: int = 0) -> Tensor:
         """Standard normal [n, 3, H, W]."""
         generator = torch.Generator().manual_seed(seed)
@@ -359,8 +357,6 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     Raises:
         ValueError: no run there, no checkpoint yet, damaged, or from a newer version.
     """
-    from cldis.hub.folder import is_saved_model
-
     if is_saved_model(run):
         return Model.from_pretrained(run, device, batch)
     folder = RunFolder.open(run)

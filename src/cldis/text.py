@@ -1,10 +1,11 @@
-"""Text for people: said on any terminal, compared as people read it, cut to what a disk takes."""
+"""Text for people: said on any terminal, numbers as they read them, cut to what a disk takes."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import errno
+import math
 import os
 import re
 import shlex
@@ -52,6 +53,33 @@ def named(what: str, name: str, known: Mapping[str, Named]) -> Named:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise ValueError(f"unknown {what} {name!r}; {hint}{what}s: {', '.join(known)}")
+
+
+def number(value: float | int | None, digits: int = 3) -> str:
+    """A number for people: `digits` significant digits, thousands set apart, never 1e+03."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "∞" if value > 0 else "not a number"
+    if isinstance(value, int) or abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
+
+
+def percent(value: float | None) -> str:
+    """.316 -> 32 %."""
+    return "–" if value is None else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
+
+
+def signed(value: float) -> str:
+    """-2 with a true minus sign, +2, and 0."""
+    return f"{value:+g}".replace("-", "−") if value else "0"
+
+
+def fraction(value: float, digits: int = 3, sign: str = "") -> str:
+    """.934, 1.000, -.020: no zero before the point."""
+    text = f"{value:{sign}.{digits}f}"
+    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
 
 
 def cut(text: str, size: int) -> str:

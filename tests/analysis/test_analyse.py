@@ -150,23 +150,23 @@ def test_going_on_gives_the_same_codes(
     monkeypatch.setattr(encode, "ROWS", 10)
     model, source = load(runs["closed"]), open_data(photos, 16)
     key = encode.code_key(RunFolder.open(runs["closed"]), source)
-    assert encode.encode_resumable(model, source, tmp_path / "a.parquet", key, quiet=True) == 73
+    assert encode.encode_resumable(model, source, tmp_path / "a.parquet", key, progress=False) == 73
 
     path = tmp_path / "b.parquet"
     with pytest.raises(KeyboardInterrupt):
-        encode.encode_resumable(Cut(model, 3), source, path, key, quiet=True)  # type: ignore[arg-type]
+        encode.encode_resumable(Cut(model, 3), source, path, key, progress=False)  # type: ignore[arg-type]
     assert not path.exists()
     shards = sorted(tmp_path.glob("b.parts/*/*"))
     assert len(shards) == 3
     shards[1].write_bytes(shards[1].read_bytes()[:50])  # cut off by a full disk: made again
     rest = Cut(model, 99)
-    assert encode.encode_resumable(rest, source, path, key, quiet=True) == 53  # type: ignore[arg-type]
+    assert encode.encode_resumable(rest, source, path, key, progress=False) == 53  # type: ignore[arg-type]
     assert rest.images == 53
     assert pq.read_table(path).equals(pq.read_table(tmp_path / "a.parquet"))
 
     done = Cut(model, 0)
-    assert encode.encode_resumable(done, source, path, key, quiet=True) == 0  # type: ignore[arg-type]
-    assert encode.encode_resumable(model, source, path, "other", quiet=True) == 73
+    assert encode.encode_resumable(done, source, path, key, progress=False) == 0  # type: ignore[arg-type]
+    assert encode.encode_resumable(model, source, path, "other", progress=False) == 73
 
 
 def test_the_same_again_gives_the_same_page(

@@ -18,9 +18,10 @@ from cldis.bench.results import COLUMNS, read_results
 from cldis.bench.statistics import Summary
 from cldis.bench.suite import Cell
 from cldis.bench.suites import SUITES
-from cldis.bench.table import entry, number
+from cldis.bench.table import entry
 from cldis.cli import main
 from cldis.metrics.suite import evaluate
+from cldis.text import fraction
 from support.bench_suite import SMALL, made_up, measured, write_made_up
 
 CLOSED, VAE = [0.7, 0.5, 0.64], [0.2, 0.3, 0.19]
@@ -175,7 +176,7 @@ def test_the_picture_shows_something(
     ],
 )
 def test_numbers_have_no_zero_before_the_point(value: float, digits: int, text: str) -> None:
-    assert number(value, digits) == text
+    assert fraction(value, digits) == text
 
 
 def test_entries() -> None:

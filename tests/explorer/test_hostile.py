@@ -18,11 +18,11 @@ pytest.importorskip("gradio")
 
 from cldis.data.decode import to_photo  # noqa: E402
 from cldis.explorer.inbox import LONGEST  # noqa: E402
-from cldis.explorer.pictures import picture, png_uri  # noqa: E402
+from cldis.explorer.pictures import picture  # noqa: E402
 from cldis.explorer.received import AGE, ALL, EACH, Received  # noqa: E402
 from cldis.explorer.sessions import key_of  # noqa: E402
 from cldis.explorer.uploads import MAX_BYTES  # noqa: E402
-from cldis.images import to_model  # noqa: E402
+from cldis.images import png_uri, to_model  # noqa: E402
 from explorer.conftest import NAME  # noqa: E402
 from explorer.visits import Client, form, photo  # noqa: E402
 

@@ -142,8 +142,8 @@ def test_a_run_comes_back_with_its_directions_scores_and_licence(
     card = (out / "README.md").read_text()
     assert card.startswith("---\nlicense: cc-by-4.0\n")
     assert "| rooms |" in card and "| images | 480,000 |" in card and "64 images seen" in card
-    assert "| 0.250 | 0.500 |" in card and "DCI disentanglement" in card
-    assert "| 1 | light \\| \\<b\\> | – | 0.750 |" in card
+    assert "| 0.25 | 0.5 |" in card and "DCI disentanglement" in card
+    assert "| 1 | light \\| \\<b\\> | – | 0.75 |" in card
     assert "not validated" in card and "SSIM" in card and "floor\\_hue" in card
 
 

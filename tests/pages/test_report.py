@@ -20,12 +20,13 @@ from PIL import Image
 
 from cldis.config import Config
 from cldis.data import open_data
-from cldis.editing import drawing
 from cldis.images import SHOWN_SIDE, to_model
 from cldis.model import load
 from cldis.pages import figures
 from cldis.pages import page as pages
 from cldis.pages.report import measure, plots, sentences, write_report
+from cldis.pages.report.results import Encoded
+from cldis.text import number
 from cldis.training.run_folder import RunFolder
 from pages.runs import METHODS, copy
 from support.html_page import check_report
@@ -142,13 +143,14 @@ def test_changes_are_those_of_the_pictures(trained: dict[str, RunFolder]) -> Non
     """A unit's number can be computed again from its grid, and the middle is what was inverted."""
     model = load(trained["open"].path)
     x = to_model(open_data("rooms", 32).batch(np.arange(3)))
-    begin = drawing.start(model, x, 12)
-    found = measure.traversals(model, begin, [2, 0], 12)
+    z = model.encode(x).z
+    x_T = model.start(x, z, 12)
+    found = measure.traversals(model, Encoded(z, x_T, x, []), [2, 0], 12)
     assert {item.unit for item in found} == {0, 2}
     assert found[0].change >= found[1].change
     for item in found:
         middle = item.cells[:, 2]
-        torch.testing.assert_close(middle, model.decode(begin.z, begin.noise, 12))
+        torch.testing.assert_close(middle, model.decode(z, x_T, 12))
         torch.testing.assert_close(item.cells[:, 3], model.edit(x, {item.unit: 1.0}, 12))
         ends = (item.cells[:, [0, 4]] - middle[:, None]).abs().mean() * 127.5
         assert item.change == pytest.approx(float(ends), rel=1e-4)
@@ -165,7 +167,7 @@ def test_slow_models_show_fewer_units(trained: dict[str, RunFolder]) -> None:
 
 @given(st.floats(allow_nan=True, allow_infinity=True) | st.integers(-(10**9), 10**9))
 def test_numbers_read_well_and_are_json(value: float) -> None:
-    text = pages.number(value)
+    text = number(value)
     assert text and "e+" not in text and len(text.replace(",", "")) < 320
     if math.isfinite(value) and abs(value) < 1e6:
         assert float(text.replace(",", "")) == pytest.approx(value, rel=0.006, abs=1e-300)

@@ -18,7 +18,6 @@ pytest.importorskip("cv2")
 
 from browsers import assert_readable
 from cldis.data import open_data
-from cldis.editing import drawing
 from cldis.io import read_json, write_json
 from cldis.model import load
 from cldis.navigation.directions import Directions
@@ -26,6 +25,8 @@ from cldis.navigation.store import save_directions
 from cldis.pages.page import Terms, animation, coded, environment
 from cldis.pages.report import directions, write_report
 from cldis.pages.report.glossary import TERMS
+from cldis.pages.report.page import DirectionPictures
+from cldis.pages.report.results import Encoded
 from cldis.tracking.maps import load_maps
 from cldis.tracking.track import track_to_folder
 from cldis.training.run_folder import RunFolder
@@ -119,20 +120,23 @@ def test_pages_are_drawn_along_the_directions(
         loud(run)
         given_ = navigate(run)
         model = load(run.path)
-        begin = drawing.start(model, x, 12)
-        shown = directions.show(model, begin, directions.known(run, model), 12)
+        codes = model.encode(x).z
+        x_T = model.start(x, codes, 12)
+        known = directions.read_known(run, model)
+        shown = directions.show(model, known, Encoded(codes, x_T, x, []), 12)
+        pictures = DirectionPictures(shown)
         assert [sheet.facts["number"] for sheet in shown.sheets] == [0, 1, 2]
         assert shown.images is not None and len(shown.images) == 3
         for sheet in shown.sheets:
-            z = begin.z + given_.shift(model.unit_std, {sheet.facts["number"]: -1.5})
-            expected = model.decode(z, begin.noise, 12)
+            z = codes + given_.shift(model.unit_std, {sheet.facts["number"]: -1.5})
+            expected = model.decode(z, x_T, 12)
             torch.testing.assert_close(sheet.cells[:, 1], expected, rtol=1e-4, atol=1e-4)
-            same = model.decode(begin.z, begin.noise, 12)
+            same = model.decode(codes, x_T, 12)
             torch.testing.assert_close(sheet.cells[:, 4], same)
             if method == "vae":  # the denoiser of a new run does not listen to the code yet
                 assert float((expected - same).abs().max()) > 0.05
-            assert shown.stills(sheet).shape == (3, 6, 3, 32, 32)
-            torch.testing.assert_close(shown.stills(sheet)[:, 0], x)
+            assert pictures.stills(sheet).shape == (3, 6, 3, 32, 32)
+            torch.testing.assert_close(pictures.stills(sheet)[:, 0], x)
 
 
 def test_what_is_missing_is_said(trained: dict[str, RunFolder], tmp_path: Path) -> None:
@@ -151,11 +155,11 @@ def test_what_is_missing_is_said(trained: dict[str, RunFolder], tmp_path: Path) 
     maps = run.path / "tracking" / "maps.safetensors"
     whole = maps.read_bytes()
     maps.unlink()
-    old = directions.known(run, model)
+    old = directions.read_known(run, model)
     assert "Heat maps and curves are missing" in old.notes[0] and old.scores is not None
     assert "curve" not in directions.facts_of(old)[0]
     maps.write_bytes(whole[:-40])
-    broken = directions.known(run, model)
+    broken = directions.read_known(run, model)
     assert "maps.safetensors cannot be read" in broken.notes[0] and broken.directions is None
 
     maps.write_bytes(whole)
@@ -163,10 +167,10 @@ def test_what_is_missing_is_said(trained: dict[str, RunFolder], tmp_path: Path) 
     page, numbers = check_report(write_report(run, probe_images=60))
     assert "scores in this run are of other directions" in page.words
     assert "score" not in numbers["directions"]["directions"][0]
-    assert numbers["directions"]["directions"][0]["told"] == 0.9 and "svg" not in page.tags
+    assert numbers["directions"]["directions"][0]["accuracy"] == 0.9 and "svg" not in page.tags
 
     (run.path / "navigation" / "directions.safetensors").write_bytes(b"nothing")
-    assert "directions.safetensors cannot be read" in directions.known(run, model).notes[0]
+    assert "directions.safetensors cannot be read" in directions.read_known(run, model).notes[0]
 
 
 def test_scores_of_an_older_model_are_said_to_be_old(
@@ -174,7 +178,7 @@ def test_scores_of_an_older_model_are_said_to_be_old(
 ) -> None:
     run = scored[0]
     model = load(run.path)
-    old = directions.known(run, model)
+    old = directions.read_known(run, model)
     assert old.notes == [] and old.scores is not None
     old.scores["checkpoint"] = "000000000032"
     directions._advise(run, old)

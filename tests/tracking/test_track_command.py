@@ -94,7 +94,7 @@ def test_a_direction_is_what_the_decoder_draws(run: Path, photos: Path) -> None:
     model, source = cldis.load(run), open_data(str(photos), 16)
     given = Directions.random(4, 2, seed=3)
     seen = track(model, source, images=2, shifts=(-1.0, 0.0, 2.0), directions=given)
-    from cldis.editing.drawing import held_out
+    from cldis.editing.photos import held_out
     from cldis.images import to_model
 
     z = model.encode(to_model(source.batch(held_out(source, 2)))).z[:1]

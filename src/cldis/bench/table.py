@@ -12,6 +12,7 @@ from cldis.bench.results import COLUMNS, DCI, Group, estimators, read_results
 from cldis.bench.statistics import Summary, reached, summary
 from cldis.bench.suite import Suite
 from cldis.io import write_text
+from cldis.text import fraction
 
 GOAL = 0.6  # of DCI disentanglement, for "images needed to reach it"
 HEADS = [column.head for column in COLUMNS]
@@ -145,18 +146,12 @@ def _machines(records: Sequence[Record]) -> list[str]:
 def entry(found: Summary, signed: bool = False) -> str:
     """`.285 ± .036 [.20, .37]`; the mean alone for one seed."""
     mean, *ends = (
-        number(found.mean + half, sign="+" if signed else "")
+        fraction(found.mean + half, sign="+" if signed else "")
         for half in ((0.0,) if found.half is None else (0.0, -found.half, found.half))
     )
     if found.deviation is None:
         return mean
-    return f"{mean} ± {number(found.deviation)} [{', '.join(ends)}]"
-
-
-def number(value: float, digits: int = 3, sign: str = "") -> str:
-    """.934, 1.000, -.020: no zero before the point."""
-    text = f"{value:{sign}.{digits}f}"
-    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
+    return f"{mean} ± {fraction(found.deviation)} [{', '.join(ends)}]"
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:

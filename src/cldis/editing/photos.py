@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cldis.data import load_photo
 from cldis.data.skipped import skipped_table
-from cldis.editing.drawing import held_out
+from cldis.data.source import ImageSource
+from cldis.data.split import split
 from cldis.images import to_model
 from cldis.io import user_path, write_text
 from cldis.text import cut, folded
@@ -68,6 +70,13 @@ def heldout_photos(run: RunFolder, count: int, named: str | None = None) -> Phot
     chosen = held_out(source, count)
     names = [Path(source.label(int(index))).stem for index in chosen]
     return Photos(to_model(source.batch(chosen)), _unique(names), [])
+
+
+def held_out(source: ImageSource, count: int) -> NDArray[np.int64]:
+    """`count` held-out image numbers (fewer when there are fewer), evenly spread, sorted."""
+    _, numbers = split(len(source))
+    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
+    return numbers[np.round(places).astype(np.int64)]
 
 
 def _unique(names: list[str]) -> list[str]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cldis.arrays import Floats
 from cldis.data.source import ImageSource
 from cldis.model import Model
 from cldis.navigation.directions import Directions
 
 MOST = 1024  # images looked at, evenly spread over the data
 NEAR = 5  # neighbours that say how lonely a picture is
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from gradio.components.gallery import GalleryData, GalleryImage
 from gradio.data_classes import ImageData
 from PIL import Image
 
-from cldis.explorer.pictures import png_uri
+from cldis.images import png_uri
 
 
 def untouched(base: Any) -> Any:

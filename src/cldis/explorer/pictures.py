@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from cldis.arrays import Floats
 from cldis.explorer.collection import Collection
 from cldis.images import captioned, grid, png_bytes, to_uint8
 from cldis.pages import page
@@ -74,16 +75,7 @@ def archive(images: Sequence[Tensor], names: Sequence[str]) -> bytes:
     return buffer.getvalue()
 
 
-def uri(data: bytes, kind: str = "image/png") -> str:
-    """Bytes as an address of their own, so that no file has to lie on the server."""
-    return page.uri(kind, data)
-
-
-def png_uri(image: Image.Image) -> str:
-    return uri(png_bytes(image))
-
-
-def colours(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+def colours(values: Floats) -> NDArray[np.uint8]:
     """Values [n], lowest to highest by rank, as colours [n, 3]."""
     rank = values.argsort(kind="stable").argsort(kind="stable") / max(len(values) - 1, 1)
     place = rank * (len(STOPS) - 1)
@@ -91,7 +83,7 @@ def colours(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.stack(channels, axis=1).round().astype(np.uint8)
 
 
-def map_places(flat: NDArray[np.float64]) -> tuple[NDArray[np.int64], list[int]]:
+def map_places(flat: Floats) -> tuple[NDArray[np.int64], list[int]]:
     """Pixel centres on the map [n, 2], and the images that are shown there: as many as fit without
     hiding each other."""
     room = np.array(MAP) - THUMB - 8

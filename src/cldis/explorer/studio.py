@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cldis.editing.drawing import start
 from cldis.editing.photos import Photos, heldout_photos
 from cldis.explorer.collection import Collection
 from cldis.model import STEPS, Model, load
@@ -27,7 +26,7 @@ from cldis.training.run_folder import RunFolder
 PREVIEW_STEPS = 4
 REACH = 3.0  # standard deviations to either side
 MOST = 32  # sliders
-SAMPLES = 12
+SAMPLES, MADE_UP = 12, 4  # photos; pictures where there is no photo
 GREY = 2 / 255  # a grey level of pictures in [-1, 1]
 MEASURED = 3  # samples on which heat maps are measured where the run was not tracked
 Array = NDArray[np.float32]
@@ -127,8 +126,11 @@ class Studio:
 
     def begin(self, image: Tensor, name: str) -> Begin:
         """Encode and invert a photo [3, H, W], and draw it again."""
-        begun = start(self.model, image[None], self.steps)
-        return self._drawn(name, begun.z, begun.noise, image)
+        z = self.model.encode(image[None]).z
+        noise = self.model.start(image[None], z, self.steps)
+        begin = Begin(name, image, z[0], None if noise is None else noise[0], image, image)
+        again, quick = self.full(begin, begin.z), self._quick(begin.z, begin.noise)
+        return replace(begin, again=again, quick=quick)
 
     def sample(self, index: int) -> Begin:
         """One of the sample photos; computed once."""
@@ -206,19 +208,13 @@ class Studio:
         start = None if noise is None else noise[None]
         return self.model.decode(z[None], start, self.quick_steps, fast=True)[0]
 
-    def _drawn(self, name: str, z: Tensor, noise: Tensor | None, image: Tensor) -> Begin:
-        begin = Begin(name, image, z[0], None if noise is None else noise[0], image, image)
-        again, quick = self.full(begin, begin.z), self._quick(begin.z, begin.noise)
-        return replace(begin, again=again, quick=quick)
-
     def _samples(self) -> Photos:
         """Held-out photos, else pictures that the model makes up."""
         try:
             return heldout_photos(self.run, SAMPLES, self.data)
         except (ValueError, OSError, ImportError) as error:
             self.data_missing = f"The images of this run cannot be shown: {error}"
-        begun = start(self.model, None, self.steps)
-        pictures = self.model.decode(begun.z, begun.noise, self.steps)
+        pictures = self.model.decode(self.model.random_codes(MADE_UP), None, self.steps)
         return Photos(pictures, [f"made_up_{i}" for i in range(len(pictures))], [])
 
     def _rows(self) -> list[Row]:
@@ -250,16 +246,18 @@ class Studio:
 
     def _heats(self, numbers: list[int]) -> Array:
         """Where each direction changes the sample photos, [K, H, W] in [0, 1]."""
-        begun = start(self.model, self.samples.images[:MEASURED], self.steps)
+        images = self.samples.images[:MEASURED]
+        codes = self.model.encode(images).z
+        starts = self.model.start(images, codes, self.steps)
         total = torch.zeros(len(numbers), self.resolution, self.resolution)
-        for i, z in enumerate(begun.z):
+        for i, z in enumerate(codes):
             steps = torch.stack(
                 [self.directions.shift(self.model.unit_std, {number: 2.0}) for number in numbers]
             )
             both = torch.cat([z + steps, z - steps])
-            noise = None if begun.noise is None else begun.noise[i].expand(len(both), -1, -1, -1)
+            noise = None if starts is None else starts[i].expand(len(both), -1, -1, -1)
             drawn = self.model.decode(both, noise, self.quick_steps, fast=True)
             up, down = drawn.chunk(2)
             total += (up - down).abs().mean(dim=1)
         # Where nothing changes by a grey level, noise is not to look like a place.
-        return (total / total.max().clamp(min=len(begun.z) * GREY)).numpy()
+        return (total / total.max().clamp(min=len(codes) * GREY)).numpy()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cldis.explorer import pictures
 from cldis.explorer.studio import Begin, Studio
-from cldis.images import png_bytes
+from cldis.images import data_uri, png_bytes, png_uri
 from cldis.methods import find_method
 from cldis.pages.page import environment
 from cldis.tracking.pictures import heat
@@ -39,7 +39,7 @@ def stage(studio: Studio, begin: Begin, edited: Tensor | None, mood: str, words:
     if edited is None:
         return str(macros().stage([photo], mood, coarse(studio)))
     change = {
-        "src": pictures.png_uri(pictures.change(begin.again, edited)),
+        "src": png_uri(pictures.change(begin.again, edited)),
         "caption": "What changed",
         "alt": "Bright where pixels changed",
     }
@@ -56,7 +56,7 @@ def thumbnail(studio: Studio, row: int) -> str:
     """The heat map of a row."""
     image = pictures.picture(heat(studio.rows[row].heat.astype("float64")))
     alt = f"Where {studio.label(row)} changes pictures"
-    return str(macros().img(pictures.png_uri(image), alt, "heat pixels"))
+    return str(macros().img(png_uri(image), alt, "heat pixels"))
 
 
 def photo_links(begin: Begin, edited: Tensor, words: str) -> str:
@@ -74,11 +74,11 @@ def strip(frames: Tensor, places: Sequence[float], begin: Begin, label: str) -> 
     words = [f"{place:+g}" if place else "0" for place in places[::2]]
     moving = pictures.animation(frames)
     still = {
-        "src": pictures.png_uri(pictures.side_by_side(list(frames[::2]))),
+        "src": png_uri(pictures.side_by_side(list(frames[::2]))),
         "alt": f"{begin.name} along {label}, from {places[0]:+g} to {places[-1]:+g} standard "
         f"deviations",
     }
-    film = {"src": pictures.uri(moving, "image/gif"), "alt": "The same, moving"}
+    film = {"src": data_uri("image/gif", moving), "alt": "The same, moving"}
     items = [
         png_link(
             pictures.side_by_side(list(frames[::2]), words),
@@ -145,13 +145,13 @@ def coarse(studio: Studio) -> bool:
 
 def shown(image: Tensor, caption: str, alt: str) -> dict[str, str]:
     """A picture with its words."""
-    src = pictures.png_uri(pictures.picture(image))
+    src = png_uri(pictures.picture(image))
     return {"src": src, "caption": caption, "alt": alt}
 
 
 def link(data: bytes, kind: str, name: str, text: str) -> dict[str, str]:
     """A download that needs no file on the server."""
-    return {"href": pictures.uri(data, kind), "name": name, "text": text}
+    return {"href": data_uri(kind, data), "name": name, "text": text}
 
 
 def png_link(image: Image.Image, name: str, text: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from cldis.methods import find_method
-from cldis.text import shown
+from cldis.text import number, percent, shown
 
 if TYPE_CHECKING:
     from cldis.navigation.directions import Directions
@@ -38,8 +38,7 @@ def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
         autoescape=False,  # it knows HTML only
         finalize=markdown,  # whatever a template prints is text, unless it is `Markdown`
     )
-    environment.filters["number"] = number
-    environment.filters["percent"] = percent
+    environment.filters |= {"number": number, "percent": percent}
     return environment.get_template("card.md.j2").render(
         header=header(record["licence"]),
         config=record["config"],
@@ -133,16 +132,3 @@ def plain(text: object) -> Markdown:
 def _inert(start: re.Match[str]) -> str:
     """What would begin a list or a heading, escaped."""
     return f"\\{start[1]}" if not start[1].isdigit() else f"{start[1]}\\"
-
-
-def number(value: object) -> Markdown:
-    """Three digits after the point, or a dash where there is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return Markdown("–")
-    return Markdown(f"{value:,}" if isinstance(value, int) else f"{value:.3f}")
-
-
-def percent(share: float) -> Markdown:
-    """`0.96` as `96`; one digit after the point below 10."""
-    value = round(100 * share, 1) + 0.0  # no minus before a zero
-    return Markdown(f"{value:.1f}" if value < 10 else f"{value:,.0f}")

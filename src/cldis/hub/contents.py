@@ -1,4 +1,4 @@
-"""What the files of a saved model may hold, see `cldis.training.contents`.
+"""What the files of a saved model may hold, see `cldis.training.contents`; reading `config.json`.
 
 The model itself is judged when it is opened; the facts told of it only matter to who reads the
 card, so they are judged when a card is written.
@@ -6,13 +6,17 @@ card, so they are judged when a card is written.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from cldis.training.contents import Content, Count, UnitStatistics
+from cldis.config_upgrade import upgrade
+from cldis.io import read_json, user_path
+from cldis.training.contents import LARGEST, Content, Count, UnitStatistics, checked
 
-COMPONENT = ["cldis.hub.pipeline", "CLDisComponent"]
+TYPE, FORMAT = "cldis", 2
+WEIGHTS, CONFIG, INDEX = "model.safetensors", "config.json", "model_index.json"
 MISSING: Any = None  # the entry may be missing, and may not be null
 
 
@@ -107,16 +111,39 @@ class ReportScores(Content):
     reconstruction: dict[str, Drawn] = {}
 
 
-class PipelineIndex(Content):
-    """`model_index.json`: one component, which is ours. It names classes that would be imported."""
+def is_saved_model(path: str | Path) -> bool:
+    """Whether `path` holds what `save_pretrained` writes (and is no run folder)."""
+    path = user_path(path)
+    return (path / WEIGHTS).is_file() and (path / CONFIG).is_file()
 
-    __pydantic_extra__: dict[Annotated[str, Field(pattern=r"^_[a-z_]{1,40}$")], str]
 
-    class_name: Literal["CLDisPipeline"] = Field(alias="_class_name")
-    model: list[str]
+def read_record(folder: Path) -> dict[str, Any]:
+    """The checked content of `config.json`.
 
-    @model_validator(mode="after")
-    def _the_component_is_ours(self) -> Self:
-        if self.model != COMPONENT:
-            raise ValueError(f"model {self.model!r} is not {COMPONENT}")
-        return self
+    Raises:
+        ValueError: no saved model there, damaged, or from a newer version.
+    """
+    if not is_saved_model(folder):
+        if (folder / INDEX).is_file():
+            raise ValueError(
+                f"{folder} is a diffusers pipeline; open it with "
+                f"cldis.hub.CLDisPipeline.from_pretrained"
+            )
+        what = f"holds no {WEIGHTS} and {CONFIG}" if folder.exists() else "does not exist"
+        raise ValueError(
+            f"{folder} {what}; give a folder that save_pretrained or `cldis export` wrote"
+        )
+    record: Any = read_json(folder / CONFIG, LARGEST)
+    if not isinstance(record, dict) or record.get("model_type") != TYPE:
+        raise ValueError(
+            f"{folder / CONFIG} is not of a CL-Dis model (no model_type {TYPE!r}); give a folder "
+            f"that save_pretrained or `cldis export` wrote"
+        )
+    found = record.get("format")
+    if not isinstance(found, int) or found > FORMAT:
+        raise ValueError(
+            f"{folder} has format {found!r}, this version reads up to {FORMAT}; upgrade with "
+            f"`pip install -U cldis`"
+        )
+    checked(SavedModel, record, folder / CONFIG, "restore it or save the model again")
+    return {**record, "config": upgrade(record["config"])}

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from cldis.hub.contents import Facts, ReportScores
+from torch import Tensor
+
+from cldis.config import Config
+from cldis.hub.contents import Facts, ReportScores, read_record
+from cldis.loop.two_branch import TwoBranch
 from cldis.training.contents import Content, TrackingScores, checked, read
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    from cldis.model import Model
+from cldis.training.weights import Origin
 
 UNKNOWN = "unknown"
 MAX_LICENCE = 200
@@ -22,7 +24,22 @@ PER_DIRECTION = ("number", "name", "active", "score")
 LABELLED = ("dci_disentanglement", "dci_completeness", "accuracy", "chance", "estimator", "test")
 
 
-def facts_of(model: Model) -> dict[str, Any]:
+class Savable(Protocol):
+    """What is saved of a `cldis.Model`."""
+
+    loop: TwoBranch
+    unit_mean: Tensor  # [d]
+    unit_std: Tensor  # [d]
+    origin: Origin | None
+
+    @property
+    def config(self) -> Config: ...
+
+    @property
+    def units(self) -> int: ...
+
+
+def facts_of(model: Savable) -> dict[str, Any]:
     """`data`, `training`, `licence` and `scores` as JSON values; None for what nobody recorded.
 
     Raises:
@@ -32,8 +49,6 @@ def facts_of(model: Model) -> dict[str, Any]:
         return {**NOTHING}
     path, checkpoint = model.origin.path, model.origin.checkpoint
     if checkpoint is None:
-        from cldis.hub.folder import read_record
-
         record = read_record(path)
         facts = {key: record.get(key, NOTHING[key]) for key in NOTHING}
         checked(Facts, facts, path / "config.json", "restore it, or save the model from its run")

@@ -14,25 +14,24 @@ import os
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
 
 from cldis.config import Config
-from cldis.config_upgrade import upgrade
 from cldis.hub.card import model_card
-from cldis.hub.contents import SavedModel
-from cldis.hub.facts import checked_licence, facts_of
+from cldis.hub.contents import CONFIG, FORMAT, INDEX, TYPE, WEIGHTS, read_record
+from cldis.hub.facts import Savable, checked_licence, facts_of
 from cldis.io import (
     NAME_START,
-    read_json,
     sync_directory,
     user_path,
     write_bytes,
     write_json,
     write_text,
 )
+from cldis.navigation.directions import Directions
 from cldis.navigation.store import (
     TENSORS,
     TEXT,
@@ -42,30 +41,17 @@ from cldis.navigation.store import (
     read_about,
     save_directions,
 )
-from cldis.training.contents import LARGEST, checked, config_in, unit_tensors
+from cldis.training.contents import config_in, unit_tensors
 from cldis.training.starter import PREFIX
 from cldis.training.weights import open_networks
 
-if TYPE_CHECKING:
-    from cldis.model import Model
-    from cldis.navigation.directions import Directions
-
-TYPE, FORMAT = "cldis", 2
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
-INDEX = "model_index.json"
 PIPELINE = {"_class_name": "CLDisPipeline", "model": ["cldis.hub.pipeline", "CLDisComponent"]}
-FILES = (WEIGHTS, CONFIG, CARD, INDEX, *DIRECTIONS)
+FILES = (WEIGHTS, CONFIG, "README.md", INDEX, *DIRECTIONS)
 FROM_GIT = (".gitattributes",)  # the Hub adds it; it may be replaced with the rest
 
 
-def is_saved_model(path: str | Path) -> bool:
-    """Whether `path` holds what `save_pretrained` writes (and is no run folder)."""
-    path = user_path(path)
-    return (path / WEIGHTS).is_file() and (path / CONFIG).is_file()
-
-
-def save_model(model: Model, folder: str | Path, licence: str | None = None) -> Path:
+def save_model(model: Savable, folder: str | Path, licence: str | None = None) -> Path:
     """Write a model to `folder`, which appears whole or not at all.
 
     Args:
@@ -105,7 +91,7 @@ def save_model(model: Model, folder: str | Path, licence: str | None = None) -> 
         write_json(made / CONFIG, record)
         if directions is not None:
             save_directions(made, directions, about)
-        write_text(made / CARD, card)
+        write_text(made / "README.md", card)
         write_json(made / INDEX, PIPELINE)
         _put(made, folder)
     except BaseException:
@@ -128,38 +114,6 @@ def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
     if has_directions(folder):
         stored_directions(folder, config.model.units)
     return loop, mean, std
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The checked content of `config.json`.
-
-    Raises:
-        ValueError: as `load_model`.
-    """
-    if not is_saved_model(folder):
-        if (folder / INDEX).is_file():
-            raise ValueError(
-                f"{folder} is a diffusers pipeline; open it with "
-                f"cldis.hub.CLDisPipeline.from_pretrained"
-            )
-        what = f"holds no {WEIGHTS} and {CONFIG}" if folder.exists() else "does not exist"
-        raise ValueError(
-            f"{folder} {what}; give a folder that save_pretrained or `cldis export` wrote"
-        )
-    record: Any = read_json(folder / CONFIG, LARGEST)
-    if not isinstance(record, dict) or record.get("model_type") != TYPE:
-        raise ValueError(
-            f"{folder / CONFIG} is not of a CL-Dis model (no model_type {TYPE!r}); give a folder "
-            f"that save_pretrained or `cldis export` wrote"
-        )
-    found = record.get("format")
-    if not isinstance(found, int) or found > FORMAT:
-        raise ValueError(
-            f"{folder} has format {found!r}, this version reads up to {FORMAT}; upgrade with "
-            f"`pip install -U cldis`"
-        )
-    checked(SavedModel, record, folder / CONFIG, "restore it or save the model again")
-    return {**record, "config": upgrade(record["config"])}
 
 
 def stored_directions(folder: str | Path, units: int) -> Directions:
@@ -199,7 +153,7 @@ def _settings(config: Config) -> dict[str, Any]:
     return config.to_dict()
 
 
-def _directions(model: Model) -> tuple[Directions | None, dict[str, Any]]:
+def _directions(model: Savable) -> tuple[Directions | None, dict[str, Any]]:
     """What is stored with the model's origin; None without."""
     if model.origin is None or not has_directions(model.origin.path):
         return None, {}

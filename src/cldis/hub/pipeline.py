@@ -18,7 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from cldis.data.decode import decode_image
-from cldis.hub.folder import FILES, INDEX, PIPELINE, save_model, stored_directions
+from cldis.hub.contents import INDEX
+from cldis.hub.folder import FILES, PIPELINE, save_model, stored_directions
 from cldis.hub.remote import local_folder
 from cldis.images import to_model, to_uint8
 from cldis.io import read_json

@@ -6,13 +6,11 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from cldis.hub.facts import Savable
 from cldis.hub.folder import FILES, save_model
 from cldis.io import NO_SPACE, user_path
-
-if TYPE_CHECKING:
-    from cldis.model import Model
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
 PATIENCE = 10  # seconds for the first answer
@@ -60,7 +58,7 @@ def local_folder(
 
 
 def push_model(
-    model: Model,
+    model: Savable,
     repo_id: str,
     licence: str | None = None,
     private: bool = False,

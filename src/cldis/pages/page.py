@@ -15,7 +15,6 @@ diagram of `cldis.pages.figures`.
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Mapping
@@ -27,8 +26,9 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
-from cldis.images import grid, png_bytes, reduced, to_uint8
+from cldis.images import data_uri, grid, png_uri, reduced, to_uint8
 from cldis.pages.figures import Figure
+from cldis.text import number, percent, signed
 
 if TYPE_CHECKING:
     import jinja2
@@ -109,7 +109,7 @@ def picture(cells: Tensor, alt: str) -> dict[str, Any]:
     page = transparent_gaps(grid(reduced(cells), GAP), rows, columns)
     buffer = io.BytesIO()
     page.save(buffer, format="WEBP", quality=QUALITY, lossless=cells.shape[-1] < EXACT)
-    return {"src": uri("image/webp", buffer.getvalue()), "alt": alt, "size": page.size}
+    return {"src": data_uri("image/webp", buffer.getvalue()), "alt": alt, "size": page.size}
 
 
 def animation(cells: Tensor, alt: str) -> dict[str, Any]:
@@ -139,8 +139,8 @@ def animation(cells: Tensor, alt: str) -> dict[str, Any]:
     )
     middle = frames[shown.shape[1] // 2]
     return {
-        "src": uri("image/webp", buffer.getvalue()),
-        "still": uri("image/png", png_bytes(middle)),
+        "src": data_uri("image/webp", buffer.getvalue()),
+        "still": png_uri(middle),
         "alt": alt,
         "size": middle.size,
     }
@@ -172,11 +172,8 @@ def transparent_gaps(page: Image.Image, rows: int, columns: int) -> Image.Image:
 
 def diagram(figure: Figure) -> Markup:
     """The `img` of a diagram of `cldis.pages.figures`."""
-    return img({"src": uri("image/svg+xml", figure.svg), "alt": figure.alt, "size": figure.size})
-
-
-def uri(kind: str, data: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    src = data_uri("image/svg+xml", figure.svg)
+    return img({"src": src, "alt": figure.alt, "size": figure.size})
 
 
 def coded(text: str) -> Markup:
@@ -184,27 +181,6 @@ def coded(text: str) -> Markup:
     parts = text.split("`")
     marked = [Markup("<code>{}</code>" if i % 2 else "{}").format(p) for i, p in enumerate(parts)]
     return Markup("").join(marked)
-
-
-def number(value: float | int | None, digits: int = 3) -> str:
-    """A number for people: `digits` significant digits, thousands set apart, never 1e+03."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return "∞" if value > 0 else "not a number"
-    if isinstance(value, int) or abs(value) >= 10**digits:
-        return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
-
-
-def percent(value: float | None) -> str:
-    """.316 -> 32 %."""
-    return "–" if value is None else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"
-
-
-def signed(value: float) -> str:
-    """-2 with a true minus sign, +2, and 0."""
-    return f"{value:+g}".replace("-", "−") if value else "0"
 
 
 def finite(value: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
-from cldis.editing.drawing import held_out
+from cldis.editing.photos import held_out
 from cldis.io import read_json, user_path, write_json
 from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import check_shifts

@@ -6,6 +6,7 @@ numbers. So a configuration that asks for a large network costs nothing unless t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import safe_open
@@ -15,6 +16,14 @@ from cldis.io import utf8_path
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build, outline
 from cldis.training.checkpoint import load_into, load_tensors, unreadable
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model was opened: a run and the name of its checkpoint, or a saved model."""
+
+    path: Path
+    checkpoint: str | None
 
 
 def open_networks(config: Config, path: Path, origin: str | Path) -> TwoBranch:

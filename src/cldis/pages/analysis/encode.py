@@ -62,7 +62,7 @@ def code_key(run: RunFolder, source: ImageSource) -> str:
 
 
 def encode_resumable(
-    model: Model, source: ImageSource, path: Path, key: str, quiet: bool = False
+    model: Model, source: ImageSource, path: Path, key: str, progress: bool = True
 ) -> int:
     """Write `path` (Parquet, the columns of `cldis encode`), going on with what is there.
 
@@ -80,7 +80,7 @@ def encode_resumable(
             shutil.rmtree(other, ignore_errors=True)
     folder = parts / key
     fresh = 0
-    with progress_bar(len(source), "encode", "images", quiet) as bar:
+    with progress_bar(len(source), "encode", "images", not progress) as bar:
         for start in range(0, len(source), ROWS):
             indices = np.arange(start, min(start + ROWS, len(source)))
             shard = folder / f"part-{start:09d}.parquet"

@@ -80,7 +80,7 @@ def gather(source: ImageSource, paths: Sequence[str], table: Path | None) -> Lab
         for k, name in enumerate(source.factor_names):
             found.add(name, [str(value) for value in factors[:, k]])
     elif not any(label.name == "folder" for label in found.columns):
-        _from_folders(paths, found, quiet=table is not None)
+        _from_folders(paths, found, only_if_several=table is not None)
     if not found.columns and not found.notes:
         found.notes.append(
             "There are no labels: put the images into one sub-folder per class, or give "
@@ -155,14 +155,14 @@ def _without_commas(name: str, texts: Sequence[str]) -> tuple[Sequence[str], str
     return [text.replace(",", ".") for text in texts], ""
 
 
-def _from_folders(paths: Sequence[str], found: Labels, quiet: bool) -> None:
+def _from_folders(paths: Sequence[str], found: Labels, only_if_several: bool) -> None:
     """The first folder of every path; images that lie outside any are unknown."""
     tops = [path.split("/", 1)[0] if "/" in path else "" for path in paths]
-    if quiet and len(set(tops) - {""}) < 2:
+    if only_if_several and len(set(tops) - {""}) < 2:
         return
     if any(tops):
         found.add("folder", tops)
-    elif not quiet:
+    elif not only_if_several:
         found.notes.append(
             "There are no labels: the images lie in no sub-folders. Put them into one sub-folder "
             "per class, or give --labels FILE.csv with a column `file`."

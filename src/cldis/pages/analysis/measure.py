@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from cldis.data.source import ImageSource
-from cldis.editing import drawing
 from cldis.images import to_model
 from cldis.model import STEPS, Model
 from cldis.pages.analysis import compare, dependence, outliers, probes, units
@@ -40,13 +39,14 @@ def measure_units(model: Model, source: ImageSource, codes: CollectionCodes) -> 
         codes.main[:, shown], source.batch, _some(len(codes), MAX_PICTURES)
     )
     steps = min(STEPS, model.config.diffusion.steps)
-    typical = np.array([units.typical(codes.main)], np.int64)
-    begin = drawing.start(model, to_model(source.batch(typical)), steps)
+    typical = to_model(source.batch(np.array([units.typical(codes.main)], np.int64)))
+    z = model.encode(typical).z
+    x_T = model.start(typical, z, steps)
     middle, strips = AMOUNTS.index(0.0), {}
     for unit, share in zip(shown, averages.share, strict=True):
         change = torch.zeros(model.units)
         change[unit] = float(codes.main[:, unit].std())
-        strip = model.move_along(begin.z, begin.noise, change, AMOUNTS, steps)[0]
+        strip = model.move_along(z, x_T, change, AMOUNTS, steps)[0]
         ends = strip[[middle - 2, middle + 2]] - strip[middle]
         rows[unit] |= {"pixel_share": share, "change": float(ends.abs().mean()) * 127.5}
         strips[unit] = strip

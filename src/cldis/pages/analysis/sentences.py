@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cldis.pages.page import number, percent
+from cldis.text import number, percent
 
 LARGE, MEDIUM, SMALL = 0.8, 0.5, 0.2  # Cohen's d
 

@@ -30,7 +30,7 @@ def analyse(
     table: Path | None = None,
     second: str | None = None,
     against: Sequence[str] = (),
-    quiet: bool = False,
+    progress: bool = True,
     cache_dir: Path | None = None,
 ) -> Path:
     """Analyse a collection; an interrupted analysis goes on when it is called again.
@@ -42,7 +42,7 @@ def analyse(
         table: CSV file of labels.
         second: another collection, to compare with.
         against: other runs, whose codes are probed along.
-        quiet: no bars and no notes.
+        progress: show bars, and say what is being done.
         cache_dir: of decoded images.
 
     Returns:
@@ -55,16 +55,16 @@ def analyse(
     """
     out, folder = user_path(out), RunFolder.open(run)
     side = folder.config.model.resolution
-    source = _opened(data, side, quiet, cache_dir)
+    source = _opened(data, side, progress, cache_dir)
     known = labels.gather(source, [source.label(k) for k in range(len(source))], table)
-    other = _opened(second, side, quiet, cache_dir) if second is not None else None
+    other = _opened(second, side, progress, cache_dir) if second is not None else None
     model = load(run, _device())
     out.mkdir(parents=True, exist_ok=True)
-    codes = _encoded(model, folder, source, out / "codes.parquet", quiet)
+    codes = _encoded(model, folder, source, out / "codes.parquet", progress)
 
-    _say("units", quiet)
+    _say("units", progress)
     units = measure.measure_units(model, source, codes)
-    _say("labels", quiet)
+    _say("labels", progress)
     found = measure.measure_labels(
         model,
         source,
@@ -73,26 +73,26 @@ def analyse(
         known,
         lambda parts: [other_run(name, data, codes.paths, parts, cache_dir) for name in against],
     )
-    _say("outliers and near-duplicates", quiet)
+    _say("outliers and near-duplicates", progress)
     oddities = measure.measure_oddities(source, codes, units.shown)
     comparison = None
     if other is not None:
-        _say("comparison", quiet)
-        theirs = _encoded(model, folder, other, out / "codes_compare.parquet", quiet)
+        _say("comparison", progress)
+        theirs = _encoded(model, folder, other, out / "codes_compare.parquet", progress)
         comparison = measure.measure_comparison(codes, units.shown, other, theirs)
     analysis = Analysis(_about_run(folder), source, codes, units, found, oddities, comparison)
 
     for name, images in (("skipped.tsv", source), ("skipped_compare.tsv", other)):
         if images is not None and images.skipped:
             write_text(out / name, skipped_table(images.skipped))
-    _say("page", quiet)
+    _say("page", progress)
     write_json(out / "analysis.json", finite(analysis.numbers()))
     write_text(out / "index.html", render(analysis))
     return out / "index.html"
 
 
-def _opened(name: str, side: int, quiet: bool, cache_dir: Path | None) -> ImageSource:
-    source = open_data(name, side, cache_dir, progress=not quiet)
+def _opened(name: str, side: int, progress: bool, cache_dir: Path | None) -> ImageSource:
+    source = open_data(name, side, cache_dir, progress=progress)
     if len(source) < MIN_IMAGES:
         raise ValueError(
             f"{name} has {len(source)} usable images ({len(source.skipped)} skipped), too few to "
@@ -102,9 +102,9 @@ def _opened(name: str, side: int, quiet: bool, cache_dir: Path | None) -> ImageS
 
 
 def _encoded(
-    model: Model, run: RunFolder, source: ImageSource, path: Path, quiet: bool
+    model: Model, run: RunFolder, source: ImageSource, path: Path, progress: bool
 ) -> CollectionCodes:
-    encode_resumable(model, source, path, code_key(run, source), quiet)
+    encode_resumable(model, source, path, code_key(run, source), progress)
     sem = model.loop.semantic is not None
     return read_codes(path, gaussian=model.config.model.gaussian or not sem)
 
@@ -129,6 +129,6 @@ def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _say(what: str, quiet: bool) -> None:
-    if not quiet:
+def _say(what: str, progress: bool) -> None:
+    if progress:
         say(f"analyse: {what}", error=True)

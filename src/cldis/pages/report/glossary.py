@@ -127,7 +127,7 @@ TERMS = {
         "The direction that changes the same places in the most similar way, and how similar: 1 "
         "is the same.",
     ),
-    "told": (
+    "recognised": (
         "recognised",
         "How often a network that sees the picture before and after tells which direction was "
         "moved, on held-out images.",

@@ -1,9 +1,8 @@
-"""What the report shows of a trained model: pictures, and the numbers beside them."""
+"""What the report shows of a trained model, measured: pictures, and the numbers beside them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,50 +10,70 @@ import torch
 from torch import Tensor
 
 from cldis.data.source import ImageSource
-from cldis.editing.drawing import Start, held_out
+from cldis.editing.photos import held_out
 from cldis.images import reduced, to_model
 from cldis.metrics.image import psnr, ssim
 from cldis.model import STEPS, Model
+from cldis.pages.report.results import Drawn, Encoded, Reconstruction, Traversal
 from cldis.training import health
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 EDIT = 1.5
 EDITED_UNITS = 3
 IMAGES = 8  # held-out images that are inverted
+MADE_UP = 4  # codes drawn at random where there are no images
 ROWS = 4  # of them in each grid
 MAX_UNITS, MIN_UNITS = 32, 4  # traversed; of more, those that vary most over the training images
 PATIENCE = 120.0  # seconds that traversals may take; slow models show fewer units
 HEALTH_IMAGES = 128
-QUIET = 0.5  # grey levels of 255: a unit that changes the picture by less is folded away
+FAINT = 0.5  # grey levels of 255: a unit that changes the picture by less is folded away
 
 
-@dataclass(frozen=True)
-class Traversal:
-    """One unit moved over `AMOUNTS`."""
-
-    unit: int
-    change: float  # mean absolute change of a pixel at the two ends, in grey levels of 255
-    cells: Tensor  # [n, len(AMOUNTS), 3, H, W], `reduced`
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """One way to draw the held-out images again."""
-
-    key: str  # inverted, random or vae
-    cells: Tensor  # [n, 3, H, W]
-    ssim: float  # mean
-    psnr: float  # mean, in dB
+def encode(model: Model, source: ImageSource | None, steps: int) -> Encoded:
+    """Held-out images and where they start; without images, codes drawn at random."""
+    if source is None:
+        z = model.random_codes(MADE_UP)
+        return Encoded(z, model.random_start(MADE_UP) if model.diffuses else None, None, [])
+    chosen = held_out(source, IMAGES)
+    images = to_model(source.batch(chosen))
+    z = model.encode(images).z
+    labels = [source.label(int(index)) for index in chosen]
+    return Encoded(z, model.start(images, z, steps), images, labels)
 
 
-def affordable(model: Model, start_seconds: float) -> list[int]:
-    """The units to traverse, rising, when `start` on `IMAGES` images took `start_seconds`.
+def pictures(
+    model: Model,
+    codes: Encoded,
+    units: Sequence[int],
+    steps: int = STEPS,
+    tick: Callable[[], object] = lambda: None,
+) -> Drawn:
+    """Move `units`, and draw the images again and edited where there are images."""
+    moved = traversals(model, codes.rows(slice(ROWS)), units, steps, tick)
+    change = {item.unit: item.change for item in moved}
+    statistics = zip(model.unit_mean.tolist(), model.unit_std.tolist(), strict=True)
+    rows = [
+        {"unit": unit, "mean": mean, "std": std, "change": change.get(unit)}
+        for unit, (mean, std) in enumerate(statistics)
+    ]
+    if codes.images is None:
+        return Drawn(rows, moved, codes)
+    again = reconstructions(model, codes, steps)
+    tick()
+    strongest = [item.unit for item in moved[:EDITED_UNITS]]
+    edited = edits(model, codes.rows(slice(-ROWS, None)), strongest, steps)
+    tick()
+    return Drawn(rows, moved, codes, again, edited)
+
+
+def affordable(model: Model, seconds: float) -> list[int]:
+    """The units to traverse, rising, when `encode` took `seconds`.
 
     All, but at most `MAX_UNITS` and as many as `PATIENCE` allows, chosen by how much they vary
     over the training images.
     """
     # A unit takes ROWS x 4 decodings; an inversion is worth four, the three refinements included.
-    per_unit = start_seconds * ROWS * (len(AMOUNTS) - 1) / (IMAGES * 4)
+    per_unit = seconds * ROWS * (len(AMOUNTS) - 1) / (IMAGES * 4)
     allowed = MAX_UNITS if per_unit * MAX_UNITS <= PATIENCE else int(PATIENCE / per_unit)
     order = torch.argsort(model.unit_std, descending=True, stable=True).tolist()
     return sorted(order[: max(allowed, MIN_UNITS)])
@@ -62,37 +81,36 @@ def affordable(model: Model, start_seconds: float) -> list[int]:
 
 def traversals(
     model: Model,
-    begin: Start,
+    codes: Encoded,
     units: Sequence[int],
     steps: int = STEPS,
     tick: Callable[[], object] = lambda: None,
 ) -> list[Traversal]:
     """`units` by how much they change the picture, the strongest first."""
-    centre = model.decode(begin.z, begin.noise, steps)  # what every unit's shift of 0 gives
+    centre = model.decode(codes.z, codes.noise, steps)  # what every unit's shift of 0 gives
     others = [amount for amount in AMOUNTS if amount]
     middle = AMOUNTS.index(0.0)
-    found = []
+    moved = []
     for unit in units:
-        cells = model.traverse_from(begin.z, begin.noise, unit, others, steps)
+        cells = model.traverse_from(codes.z, codes.noise, unit, others, steps)
         ends = cells[:, [0, -1]] - centre[:, None]
         cells = torch.cat([cells[:, :middle], centre[:, None], cells[:, middle:]], dim=1)
-        found.append(Traversal(unit, float(ends.abs().mean()) * 127.5, reduced(cells)))
+        moved.append(Traversal(unit, float(ends.abs().mean()) * 127.5, reduced(cells)))
         tick()
-    return sorted(found, key=lambda item: -item.change)
+    return sorted(moved, key=lambda item: -item.change)
 
 
-def reconstructions(model: Model, begin: Start, steps: int = STEPS) -> list[Reconstruction]:
+def reconstructions(model: Model, codes: Encoded, steps: int = STEPS) -> list[Reconstruction]:
     """The held-out images from inverted x_T, from random x_T, and from the VAE, as far as the
     method can."""
-    images = begin.images
+    images, drawn = codes.images, dict[str, Tensor]()
     assert images is not None
-    drawn: dict[str, Tensor] = {}
-    if begin.noise is not None:
-        drawn["inverted"] = model.decode(begin.z, begin.noise, steps)
-        drawn["random"] = model.decode(begin.z, None, steps)
-    codes = model.encode(images)
-    if codes.disen is not None:
-        drawn["vae"] = model.decode_vae(codes.disen.mean)
+    if codes.noise is not None:
+        drawn["inverted"] = model.decode(codes.z, codes.noise, steps)
+        drawn["random"] = model.decode(codes.z, None, steps)
+    disen = model.encode(images).disen
+    if disen is not None:
+        drawn["vae"] = model.decode_vae(disen.mean)
     return [
         Reconstruction(
             key, cells, float(ssim(cells, images).mean()), float(psnr(cells, images).mean())
@@ -102,17 +120,17 @@ def reconstructions(model: Model, begin: Start, steps: int = STEPS) -> list[Reco
 
 
 def edits(
-    model: Model, begin: Start, units: Sequence[int], steps: int = STEPS
+    model: Model, codes: Encoded, units: Sequence[int], steps: int = STEPS
 ) -> dict[int, Tensor]:
     """Per unit: the photo with the unit lowered, the photo, the photo with the unit raised,
     [n, 3, 3, H, W]."""
-    assert begin.images is not None
-    found = {}
+    assert codes.images is not None
+    edited = {}
     for unit in units:
-        both = model.traverse_from(begin.z, begin.noise, unit, (-EDIT, EDIT), steps)
+        both = model.traverse_from(codes.z, codes.noise, unit, (-EDIT, EDIT), steps)
         low, high = both.unbind(1)
-        found[unit] = torch.stack([low, begin.images, high], dim=1)
-    return found
+        edited[unit] = torch.stack([low, codes.images, high], dim=1)
+    return edited
 
 
 def measure_health(model: Model, source: ImageSource) -> dict[str, Any] | None:
@@ -120,8 +138,8 @@ def measure_health(model: Model, source: ImageSource) -> dict[str, Any] | None:
     x = to_model(source.batch(held_out(source, HEALTH_IMAGES)), model.device)
     if len(x) < 2:
         return None
-    found = health.measure(model.loop, x)
-    return {**found, "warnings": health.warnings(found, model.units)}
+    measured = health.measure(model.loop, x)
+    return {**measured, "warnings": health.warnings(measured, model.units)}
 
 
 def factor_recovery(model: Model, source: ImageSource, images: int) -> dict[str, dict[str, Any]]:

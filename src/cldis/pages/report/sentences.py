@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cldis.pages.page import number
+from cldis.text import number
 from cldis.training.health import ACTIVE, DEAD_GAP
 from cldis.training.run_folder import RunFolder
 
