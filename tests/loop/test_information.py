@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from cldis.config import FeedbackConfig
+from cldis.config import Config, FeedbackConfig
 from cldis.data.rendered.rooms import Rooms
 from cldis.diffusion.process import NoiseProcess
 from cldis.images import to_model
 from cldis.loop.feedback.base import ReverseSample
 from cldis.loop.feedback.information import Information
+from cldis.loop.feedback.rate import RateFeedback
 from diffusion.analytic import (
     PREDICTIONS,
     SCHEDULES,
@@ -27,8 +29,26 @@ from diffusion.analytic import (
 Denoise = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-def _feedback(process: NoiseProcess, log_snr_max: float = 1.0, bins: int = 16) -> Information:
-    return Information(FeedbackConfig(log_snr_max=log_snr_max, bins=bins), process)
+Form = Literal["difference", "orthogonal"]
+FORMS: tuple[Form, ...] = ("difference", "orthogonal")
+
+
+def _feedback(
+    process: NoiseProcess, log_snr_max: float = 1.0, bins: int = 16, form: Form = "difference"
+) -> Information:
+    config = FeedbackConfig(log_snr_max=log_snr_max, bins=bins)
+    if form == "difference":
+        return Information(config, process)
+    model = {"gaussian": True}
+    whole = Config.from_dict(
+        {
+            "method": "rate_loop",
+            "model": model,
+            "distillation": {"kind": "mse"},
+            "feedback": config.model_dump(),
+        }
+    )
+    return RateFeedback(whole, process)
 
 
 def _estimate(
@@ -69,14 +89,15 @@ def _inside(feedback: Information, tau: float, s: float) -> float:
     return float(0.5 * DIMENSIONS * np.trapezoid(gap, snr))
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(("tau", "s"), [(0.3, 1.0), (1.0, 1.0), (0.5, 0.2)])
 def test_gaussian_information_matches_its_closed_form(
-    schedule: str, prediction: str, tau: float, s: float
+    schedule: str, prediction: str, tau: float, s: float, form: Form
 ) -> None:
     process = noise_process(prediction, schedule)
-    feedback = _feedback(process, log_snr_max=4.0)
+    feedback = _feedback(process, 4.0, form=form)
     g = torch.Generator().manual_seed(1)
     z = tau * torch.randn(2048, 3, SIDE, SIDE, generator=g)
     x0 = z + s * torch.randn(z.shape, generator=g)
@@ -91,9 +112,10 @@ def test_gaussian_information_matches_its_closed_form(
     assert found + tail == pytest.approx(total, rel=0.03)
 
 
-def test_a_code_that_says_nothing_carries_no_information() -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_a_code_that_says_nothing_carries_no_information(form: Form) -> None:
     process = noise_process()
-    feedback = _feedback(process)
+    feedback = _feedback(process, form=form)
     x0 = torch.randn(256, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
     def denoise(x_t: Tensor, t: Tensor, z: Tensor, drop: Tensor) -> Tensor:
@@ -125,33 +147,35 @@ def rooms() -> Rooms:
     return Rooms(32)
 
 
-def _entropy(pictures: Tensor, draws: int, seed: int = 0) -> float:
+def _entropy(pictures: Tensor, draws: int, form: Form) -> float:
     process = noise_process("x0")
-    feedback = _feedback(process)
+    feedback = _feedback(process, form=form)
     chosen = torch.arange(draws) % len(pictures)
     denoise = _picture_case(process, pictures)
-    return _estimate(feedback, denoise, pictures[chosen], chosen[:, None].float(), 128, seed)
+    return _estimate(feedback, denoise, pictures[chosen], chosen[:, None].float(), 128)
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("n", "draws"), [(30, 8000), (480, 4000)])
 def test_the_information_in_the_number_of_a_picture_is_ln_n(
-    rooms: Rooms, n: int, draws: int
+    rooms: Rooms, n: int, draws: int, form: Form
 ) -> None:
     # one geometry; floor, wall and object in different hues
     factors = np.stack(np.unravel_index(np.arange(n), (10, 10, 5)), axis=1)
     whole = np.concatenate([factors, np.full((n, 3), 2)], axis=1)
     pictures = to_model(rooms.batch(rooms.index(whole)))
-    assert _entropy(pictures, draws) == pytest.approx(math.log(n), rel=0.05)
+    assert _entropy(pictures, draws, form) == pytest.approx(math.log(n), rel=0.05)
 
 
-def test_the_information_in_any_room_is_ln_n(rooms: Rooms) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_the_information_in_any_room_is_ln_n(rooms: Rooms, form: Form) -> None:
     """4,096 of the 480,000 rooms: the same pictures, at an entropy that an exact posterior can do.
 
     With all of them it would be ln 480,000 = 13.1 nats; every factor of the grid is in here.
     """
     chosen = np.random.default_rng(0).choice(len(rooms), 4096, replace=False)
     pictures = to_model(rooms.batch(np.sort(chosen)))
-    assert _entropy(pictures, 1024) == pytest.approx(math.log(4096), rel=0.05)
+    assert _entropy(pictures, 1024, form) == pytest.approx(math.log(4096), rel=0.05)
 
 
 # --- the bookkeeping of the estimate
@@ -204,3 +228,20 @@ def test_old_signals_fade_and_bins_without_any_count_as_zero() -> None:
     keep = math.exp(-1)
     expected = 0.5 * width * ((6 * keep + 10) / (2 * keep + 2) + 8)
     assert feedback.estimate() == pytest.approx(expected)
+
+
+def test_the_orthogonal_form_is_never_negative() -> None:
+    """Also where the estimates are poor and the difference of their errors is negative."""
+    process = noise_process()
+    g = torch.Generator().manual_seed(0)
+    x0 = torch.randn(64, 3, SIDE, SIDE, generator=g)
+
+    def misled(x_t: Tensor, t: Tensor, z: Tensor, drop: Tensor) -> Tensor:
+        x0_hat = torch.where(drop.view(-1, 1, 1, 1), torch.zeros_like(x_t), -x_t)
+        return as_prediction(process, x0_hat, x_t, t)
+
+    found = {
+        form: _estimate(_feedback(process, form=form), misled, x0, torch.zeros(64, 2))
+        for form in FORMS
+    }
+    assert found["difference"] < 0 < found["orthogonal"]
