@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from cldis.config import Config, FeedbackConfig
+from cldis.config import FeedbackConfig
 from cldis.data.rendered.rooms import Rooms
+from cldis.diffusion.information import InformationMeter
 from cldis.diffusion.process import NoiseProcess
 from cldis.images import to_model
 from cldis.loop.feedback.base import ReverseSample
 from cldis.loop.feedback.information import Information
-from cldis.loop.feedback.rate import RateFeedback
 from diffusion.analytic import (
     PREDICTIONS,
     SCHEDULES,
@@ -29,40 +28,46 @@ from diffusion.analytic import (
 Denoise = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
-Form = Literal["difference", "orthogonal"]
-FORMS: tuple[Form, ...] = ("difference", "orthogonal")
+Estimate = Callable[[NoiseProcess, Denoise, Tensor, Tensor, float], float]
 
 
-def _feedback(
-    process: NoiseProcess, log_snr_max: float = 1.0, bins: int = 16, form: Form = "difference"
-) -> Information:
-    config = FeedbackConfig(log_snr_max=log_snr_max, bins=bins)
-    if form == "difference":
-        return Information(config, process)
-    model = {"gaussian": True}
-    whole = Config.from_dict(
-        {
-            "method": "rate_loop",
-            "model": model,
-            "distillation": {"kind": "mse"},
-            "feedback": config.model_dump(),
-        }
-    )
-    return RateFeedback(whole, process)
+def _feedback(process: NoiseProcess, log_snr_max: float = 1.0, bins: int = 16) -> Information:
+    return Information(FeedbackConfig(log_snr_max=log_snr_max, bins=bins), process)
 
 
-def _estimate(
-    feedback: Information, denoise: Denoise, x0: Tensor, z: Tensor, rows: int = 64, seed: int = 0
-) -> float:
-    """The estimate after all of x0, with noise levels spread evenly."""
-    g = torch.Generator().manual_seed(seed)
+def _batches(x0: Tensor, rows: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Rows, their noise and their noise levels, which are spread evenly over all of x0."""
+    g = torch.Generator().manual_seed(0)
     uniform = (torch.randperm(len(x0), generator=g) + torch.rand(len(x0), generator=g)) / len(x0)
     for start in range(0, len(x0), rows):
         part = slice(start, start + rows)
-        noise = torch.randn(x0[part].shape, generator=g)
-        sums = feedback.differences(denoise, x0[part], z[part], noise, uniform[part])
+        yield part, torch.randn(x0[part].shape, generator=g), uniform[part]
+
+
+def difference(
+    process: NoiseProcess, denoise: Denoise, x0: Tensor, z: Tensor, log_snr_max: float = 1.0
+) -> float:
+    """The estimate of the feedback `information` after all of x0."""
+    feedback = _feedback(process, log_snr_max)
+    for part, noise, uniform in _batches(x0, 64):
+        sums = feedback.differences(denoise, x0[part], z[part], noise, uniform)
         feedback.target(sums, 0)  # an average without forgetting
     return feedback.estimate()
+
+
+def orthogonal(
+    process: NoiseProcess, denoise: Denoise, x0: Tensor, z: Tensor, log_snr_max: float = 1.0
+) -> float:
+    """The same by the meter of the second form, over the whole range: nothing can be read."""
+    meter = InformationMeter(process, 1, 16)
+    meter.high = log_snr_max
+    for part, noise, uniform in _batches(x0, 64):
+        blind = lambda x: x.new_zeros(len(x), 1)  # noqa: E731
+        meter.add(meter.listen(denoise, blind, x0[part], z[part], noise, uniform))
+    return meter.nats()
+
+
+FORMS = pytest.mark.parametrize("estimate", [difference, orthogonal])
 
 
 # --- Gaussian: z ~ N(0, tau^2), x0 | z ~ N(z, s^2), in each of D dimensions
@@ -89,19 +94,19 @@ def _inside(feedback: Information, tau: float, s: float) -> float:
     return float(0.5 * DIMENSIONS * np.trapezoid(gap, snr))
 
 
-@pytest.mark.parametrize("form", FORMS)
+@FORMS
 @pytest.mark.parametrize("prediction", PREDICTIONS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize(("tau", "s"), [(0.3, 1.0), (1.0, 1.0), (0.5, 0.2)])
 def test_gaussian_information_matches_its_closed_form(
-    schedule: str, prediction: str, tau: float, s: float, form: Form
+    schedule: str, prediction: str, tau: float, s: float, estimate: Estimate
 ) -> None:
     process = noise_process(prediction, schedule)
-    feedback = _feedback(process, 4.0, form=form)
+    feedback = _feedback(process, 4.0)
     g = torch.Generator().manual_seed(1)
     z = tau * torch.randn(2048, 3, SIDE, SIDE, generator=g)
     x0 = z + s * torch.randn(z.shape, generator=g)
-    found = _estimate(feedback, _gaussian_case(process, tau, s), x0, z.flatten(1))
+    found = estimate(process, _gaussian_case(process, tau, s), x0, z.flatten(1), 4.0)
     inside = _inside(feedback, tau, s)
     assert found == pytest.approx(inside, rel=0.03)
     # What the integral lacks to 1/2 D ln(1 + tau^2 / s^2) lies above the range, as documented.
@@ -112,16 +117,15 @@ def test_gaussian_information_matches_its_closed_form(
     assert found + tail == pytest.approx(total, rel=0.03)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_code_that_says_nothing_carries_no_information(form: Form) -> None:
+@FORMS
+def test_a_code_that_says_nothing_carries_no_information(estimate: Estimate) -> None:
     process = noise_process()
-    feedback = _feedback(process, form=form)
     x0 = torch.randn(256, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
     def denoise(x_t: Tensor, t: Tensor, z: Tensor, drop: Tensor) -> Tensor:
         return gaussian_mean(process, x_t, t, 0.0, 1.0)
 
-    assert _estimate(feedback, denoise, x0, torch.zeros(256, 2)) == 0
+    assert estimate(process, denoise, x0, torch.zeros(256, 2), 1.0) == 0
 
 
 # --- Discrete: one of N pictures, known from z: I(x; z) = ln N
@@ -147,35 +151,34 @@ def rooms() -> Rooms:
     return Rooms(32)
 
 
-def _entropy(pictures: Tensor, draws: int, form: Form) -> float:
+def _entropy(pictures: Tensor, draws: int, estimate: Estimate) -> float:
     process = noise_process("x0")
-    feedback = _feedback(process, form=form)
     chosen = torch.arange(draws) % len(pictures)
     denoise = _picture_case(process, pictures)
-    return _estimate(feedback, denoise, pictures[chosen], chosen[:, None].float(), 128)
+    return estimate(process, denoise, pictures[chosen], chosen[:, None].float(), 1.0)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@FORMS
 @pytest.mark.parametrize(("n", "draws"), [(30, 8000), (480, 4000)])
 def test_the_information_in_the_number_of_a_picture_is_ln_n(
-    rooms: Rooms, n: int, draws: int, form: Form
+    rooms: Rooms, n: int, draws: int, estimate: Estimate
 ) -> None:
     # one geometry; floor, wall and object in different hues
     factors = np.stack(np.unravel_index(np.arange(n), (10, 10, 5)), axis=1)
     whole = np.concatenate([factors, np.full((n, 3), 2)], axis=1)
     pictures = to_model(rooms.batch(rooms.index(whole)))
-    assert _entropy(pictures, draws, form) == pytest.approx(math.log(n), rel=0.05)
+    assert _entropy(pictures, draws, estimate) == pytest.approx(math.log(n), rel=0.05)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_the_information_in_any_room_is_ln_n(rooms: Rooms, form: Form) -> None:
+@FORMS
+def test_the_information_in_any_room_is_ln_n(rooms: Rooms, estimate: Estimate) -> None:
     """4,096 of the 480,000 rooms: the same pictures, at an entropy that an exact posterior can do.
 
     With all of them it would be ln 480,000 = 13.1 nats; every factor of the grid is in here.
     """
     chosen = np.random.default_rng(0).choice(len(rooms), 4096, replace=False)
     pictures = to_model(rooms.batch(np.sort(chosen)))
-    assert _entropy(pictures, 1024, form) == pytest.approx(math.log(4096), rel=0.05)
+    assert _entropy(pictures, 1024, estimate) == pytest.approx(math.log(4096), rel=0.05)
 
 
 # --- the bookkeeping of the estimate
@@ -233,15 +236,49 @@ def test_old_signals_fade_and_bins_without_any_count_as_zero() -> None:
 def test_the_orthogonal_form_is_never_negative() -> None:
     """Also where the estimates are poor and the difference of their errors is negative."""
     process = noise_process()
-    g = torch.Generator().manual_seed(0)
-    x0 = torch.randn(64, 3, SIDE, SIDE, generator=g)
+    x0 = torch.randn(64, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
     def misled(x_t: Tensor, t: Tensor, z: Tensor, drop: Tensor) -> Tensor:
         x0_hat = torch.where(drop.view(-1, 1, 1, 1), torch.zeros_like(x_t), -x_t)
         return as_prediction(process, x0_hat, x_t, t)
 
-    found = {
-        form: _estimate(_feedback(process, form=form), misled, x0, torch.zeros(64, 2))
-        for form in FORMS
-    }
-    assert found["difference"] < 0 < found["orthogonal"]
+    z = torch.zeros(64, 2)
+    assert difference(process, misled, x0, z) < 0 < orthogonal(process, misled, x0, z)
+
+
+def test_the_integral_ends_where_the_code_can_be_read(rooms: Rooms) -> None:
+    """The picture without the code is ever blurry, as a network's is: over the whole range that
+    would count as information. Once 80 % of the code can be read there is at most a fourth left."""
+    process = noise_process("x0")
+    factors = np.concatenate([np.arange(10)[:, None], np.full((10, 5), 2)], axis=1)
+    pictures = to_model(rooms.batch(rooms.index(factors)))
+    exact = _picture_case(process, pictures)
+    number = torch.arange(4000) % 10
+    blur = 0.02 * torch.randn(pictures[0].shape, generator=torch.Generator().manual_seed(1))
+
+    def denoise(x_t: Tensor, t: Tensor, z: Tensor, drop: Tensor) -> Tensor:
+        return exact(x_t, t, z, drop) + (blur if bool(drop.any()) else 0)
+
+    def read(x: Tensor) -> Tensor:
+        return torch.cdist(x.flatten(1), pictures.flatten(1)).argmin(dim=1)[:, None].float()
+
+    def measured(read: Callable[[Tensor], Tensor]) -> float:
+        meter = InformationMeter(process, 1, 32)
+        for part, noise, uniform in _batches(pictures[number], 64):
+            z = number[part][:, None].float()
+            meter.add(meter.listen(denoise, read, pictures[number[part]], z, noise, uniform))
+        return meter.nats()
+
+    assert 0.7 * math.log(10) < measured(read) < 1.05 * math.log(10)
+    assert measured(lambda x: x.new_zeros(len(x), 1)) > 1.5 * math.log(10)
+
+
+def test_the_meter_goes_on_from_its_state() -> None:
+    meter, again = (InformationMeter(noise_process(), 2, 4) for _ in range(2))
+    meter.add(torch.arange(16.0) + 1)
+    meter.add(torch.arange(16.0) + 1, keep=0.5)
+    assert meter.totals == [1.5, 3.0, 4.5, 6.0] and meter.moments == [19.5, 21.0, 22.5, 24.0]
+    again.load_state(meter.state())
+    assert again.state() == meter.state() and again.nats() == meter.nats()
+    with pytest.raises(ValueError, match="has 4 totals but these settings need 5"):
+        InformationMeter(noise_process(), 2, 5).load_state(meter.state())

@@ -149,22 +149,25 @@ def test_the_step_that_counts_the_rate_is_its_equation() -> None:
 
 
 def sums(feedback: RateFeedback, gain: float, rate: float) -> torch.Tensor:
+    """What `listen` gives where every bin alike gains `gain` and nothing can be read."""
     bins = feedback.config.bins
-    return torch.cat([torch.full((bins,), gain), torch.ones(bins), torch.tensor([16 * rate, 16.0])])
+    meter = [torch.full((bins,), gain), torch.ones(bins), torch.ones(bins)]
+    moments = torch.tensor([0.0, 0.0, 0.0, 0.0, 1.0, 1.0])
+    return torch.cat([*meter, moments, torch.tensor([16 * rate, 16.0])])
 
 
 def test_the_controller_brings_the_rate_to_the_information() -> None:
     """A code whose rate answers to its price, R = 30 - 4 ln(1 + mu / 1e-5), as a stand-in."""
     feedback = feedback_of(made())
     wanted = 12.0
-    gain = 2 * wanted / (feedback.high - feedback.low)  # every bin alike
+    gain = 2 * wanted / (feedback.meter.high - feedback.meter.low)  # every bin alike
     rate = 30.0
     seen = []
     for step in range(1, 4001):
         feedback.update(sums(feedback, gain, rate), 16 * step, 16, rate=True)
         rate = 30 - 4 * math.log(1 + feedback.multiplier / 1e-5)
         seen.append(rate)
-    assert feedback.signal == pytest.approx(wanted, rel=1e-3)
+    assert feedback.signal == pytest.approx(1.1 * wanted, rel=1e-3)
     assert feedback.capacity == pytest.approx(1.1 * wanted, rel=1e-3)
     assert seen[-1] == pytest.approx(1.1 * wanted, abs=0.1)
     falls = [a - b for a, b in zip(seen[:800], seen[1:801], strict=True)]

@@ -23,7 +23,7 @@ from cldis.loop.feedback.base import Feedback
 from cldis.loop.feedback.rate import RateFeedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
-from cldis.loop.two_branch import TwoBranch
+from cldis.loop.two_branch import Denoised, TwoBranch
 from cldis.networks.blocks import UnitTokens
 from cldis.networks.gaussian import kl, kl_to_standard
 
@@ -55,9 +55,9 @@ class RateLoop(TwoBranch):
         self, x: Tensor, noise: StepNoise, lambda_dt: float, feedback: RateFeedback
     ) -> StepOutput:
         """L_diff + lambda_dt * L_dt: the units that the VAE is sure of are held near it."""
-        assert self.vae is not None and self.denoiser is not None
+        assert self.vae is not None
         denoised = self.denoised(x, noise, sampled=False)
-        signal = feedback.observe(self.denoiser, denoised.seen)
+        signal = self.listen(feedback, denoised)
         terms = {"diffusion": denoised.loss.detach()}
         if not lambda_dt:
             return StepOutput(denoised.loss, terms, signal)
@@ -70,7 +70,7 @@ class RateLoop(TwoBranch):
 
     def compact(self, x: Tensor, noise: StepNoise, feedback: RateFeedback) -> StepOutput:
         """L_diff + mu * R, and the VAE learns to read and to draw z_sem."""
-        assert self.vae is not None and self.denoiser is not None
+        assert self.vae is not None
         denoised = self.denoised(x, noise, sampled=True)
         rate = kl_to_standard(denoised.q).sum(dim=1).mean()
         l_sem = denoised.loss + feedback.multiplier * rate
@@ -85,8 +85,14 @@ class RateLoop(TwoBranch):
                 "vae_nll": nll.detach(),
                 "distillation": l_back.detach(),
             },
-            feedback.observe(self.denoiser, denoised.seen),
+            self.listen(feedback, denoised),
         )
+
+    def listen(self, feedback: RateFeedback, denoised: Denoised) -> Tensor:
+        """What the feedback hears of the reverse process."""
+        assert self.semantic is not None and self.denoiser is not None
+        semantic = self.semantic
+        return feedback.listen(self.denoiser, lambda x: semantic(x).mean, denoised.seen)
 
     @torch.no_grad()
     def enter(self, phase: TrainingPhase, x: Tensor) -> None:

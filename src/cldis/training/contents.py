@@ -70,6 +70,8 @@ class FeedbackState(Content):
     average: float = 0.0
     totals: list[float] = []
     counts: list[float] = []
+    errors: list[float] = []
+    moments: list[float] = []
     z_rate: float = 0.0
     integral: float = 0.0
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,7 @@ import torch
 from torch import Tensor
 
 from cldis.config import FeedbackConfig
-
-Denoise = Callable[..., Tensor]  # (x_t, t, z, drop) -> prediction
+from cldis.diffusion.information import Denoise
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from cldis.config import FeedbackConfig
+from cldis.diffusion.information import Denoise
 from cldis.diffusion.process import NoiseProcess
-from cldis.loop.feedback.base import Denoise, Feedback, ReverseSample
+from cldis.loop.feedback.base import Feedback, ReverseSample
 
 
 class Information(Feedback):
