@@ -36,6 +36,7 @@ from cldis.config import Config
 from cldis.data.rendered.rooms import Rooms
 from cldis.training import checkpoint
 from cldis.training.log import MetricsLog
+from cldis.training.processes import leave
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
 
@@ -154,8 +155,8 @@ def main(path: str) -> None:
     """All jobs of a file, one after the other, in this process (under torchrun: in each)."""
     for job in json.loads(Path(path).read_text(encoding="utf-8")):
         perform(job)
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    print("leaves", os.environ.get("RANK"), end="")  # not flushed by itself: stdout is a pipe
+    leave(0)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,18 @@ def test_both_processes_take_part(two: Path) -> None:
     assert len(read_json(two / "alike" / "run.json")["data"]["fingerprint"]) == 64
 
 
+def test_a_process_of_several_leaves_with_its_words_and_status() -> None:
+    """The interpreter is not taken down: a handler that would fail at its end is not reached."""
+    code = (
+        "import atexit, os, torch.distributed as d; from cldis.training.processes import leave\n"
+        "leave(5); atexit.register(os.abort)\n"  # alone: nothing happens
+        "d.init_process_group('gloo', store=d.HashStore(), rank=0, world_size=1)\n"
+        "print('said', end=''); leave(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True)
+    assert (done.returncode, done.stdout) == (3, b"said"), done.stderr[-2000:]
+
+
 def test_two_processes_train_as_one(server: Server, two: Path, tmp_path: Path) -> None:
     one = tmp_path / "one"
     assert server.run(one, *ALIKE) == 0
