@@ -198,7 +198,7 @@ def _seen(process: NoiseProcess, t: Tensor, quality: float, seed: int = 0) -> Re
     x0 = (torch.rand(1, 3, 8, 8, generator=g) * 2 - 1).expand(n, -1, -1, -1)
     noise = torch.randn(1, 3, 8, 8, generator=g).expand(n, -1, -1, -1)
     x_t = process.add_noise(x0, t, noise)
-    return ReverseSample(x0, torch.zeros(n, 2), x_t, t, quality * x0, noise, *torch.zeros(2, n))
+    return ReverseSample(x0, torch.zeros(n, 2), x_t, t, quality * x0, noise, torch.zeros(n))
 
 
 def _shares(t: Tensor, quality: float) -> list[float]:

@@ -198,7 +198,7 @@ def test_few_rows_are_looked_at_and_all_are_counted_once() -> None:
     uniform = torch.rand(10)
     sums = feedback.observe(
         denoise,
-        ReverseSample(x0, torch.randn(10, 2), x0, torch.zeros(10).long(), x0, x0, uniform, uniform),
+        ReverseSample(x0, torch.randn(10, 2), x0, torch.zeros(10).long(), x0, x0, uniform),
     )
     assert seen == [(4, True), (4, False)]
     counts = sums.view(2, 5)[1]

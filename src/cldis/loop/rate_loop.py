@@ -23,12 +23,13 @@ from cldis.loop.feedback.base import Feedback
 from cldis.loop.feedback.rate import RateFeedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
-from cldis.loop.two_branch import Denoised, TwoBranch
+from cldis.loop.two_branch import TwoBranch
 from cldis.networks.blocks import UnitTokens
 from cldis.networks.gaussian import kl, kl_to_standard
 
 SILENT = 0.3  # nats: a unit of the VAE below this says nothing, and is left free
 FREE = 0.3  # size of a free unit at the hand-over, as a share of the others'
+ROWS = 1  # of each micro-batch are denoised twice for the feedback
 NOISE = 0.1  # standard deviation of q_sem when its rate begins to count; units have 1
 
 
@@ -42,8 +43,8 @@ class RateLoop(TwoBranch):
         if not phase.diffusion:
             return self.alone(x, noise, feedback.capacity)
         if not phase.rate:
-            return self.taught(x, noise, phase.lambda_dt, feedback)
-        return self.compact(x, noise, feedback)
+            return self.taught(x, noise, phase.lambda_dt)
+        return self.compact(x, noise, feedback.multiplier)
 
     def alone(self, x: Tensor, noise: StepNoise, capacity: float) -> StepOutput:
         """L_vae."""
@@ -51,29 +52,26 @@ class RateLoop(TwoBranch):
         l_vae = coded.nll + self.config.vae.beta * (coded.kl - capacity).abs()
         return StepOutput(l_vae, terms_of(coded))
 
-    def taught(
-        self, x: Tensor, noise: StepNoise, lambda_dt: float, feedback: RateFeedback
-    ) -> StepOutput:
+    def taught(self, x: Tensor, noise: StepNoise, lambda_dt: float) -> StepOutput:
         """L_diff + lambda_dt * L_dt: the units that the VAE is sure of are held near it."""
         assert self.vae is not None
         denoised = self.denoised(x, noise, sampled=False)
-        signal = self.listen(feedback, denoised)
         terms = {"diffusion": denoised.loss.detach()}
         if not lambda_dt:
-            return StepOutput(denoised.loss, terms, signal)
+            return StepOutput(denoised.loss, terms)
         with torch.no_grad():
             teacher = self.vae.encode(x)
         sure = (1 - teacher.log_variance.exp()).clamp(min=0)
         l_dt = (sure * (teacher.mean - denoised.q.mean) ** 2).sum(dim=1).mean()
         loss = denoised.loss + lambda_dt * l_dt
-        return StepOutput(loss, {**terms, "distillation": l_dt.detach()}, signal)
+        return StepOutput(loss, {**terms, "distillation": l_dt.detach()})
 
-    def compact(self, x: Tensor, noise: StepNoise, feedback: RateFeedback) -> StepOutput:
+    def compact(self, x: Tensor, noise: StepNoise, multiplier: float) -> StepOutput:
         """L_diff + mu * R, and the VAE learns to read and to draw z_sem."""
         assert self.vae is not None
         denoised = self.denoised(x, noise, sampled=True)
         rate = kl_to_standard(denoised.q).sum(dim=1).mean()
-        l_sem = denoised.loss + feedback.multiplier * rate
+        l_sem = denoised.loss + multiplier * rate
         z_sem = denoised.q.detach().sample(noise.vae_noise)
         nll = self.vae.negative_log_likelihood(self.vae.decode(z_sem), x).mean()
         l_back = kl(denoised.q.detach(), self.vae.encode(x)).sum(dim=1).mean()
@@ -85,14 +83,29 @@ class RateLoop(TwoBranch):
                 "vae_nll": nll.detach(),
                 "distillation": l_back.detach(),
             },
-            self.listen(feedback, denoised),
         )
 
-    def listen(self, feedback: RateFeedback, denoised: Denoised) -> Tensor:
-        """What the feedback hears of the reverse process."""
+    @torch.no_grad()
+    def listen(
+        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+    ) -> Tensor | None:
+        """The meter's sums; the averaged weights say less of noise and more of the code."""
+        assert isinstance(feedback, RateFeedback)
+        if not phase.diffusion:
+            return None
         assert self.semantic is not None and self.denoiser is not None
-        semantic = self.semantic
-        return feedback.listen(self.denoiser, lambda x: semantic(x).mean, denoised.seen)
+        semantic, x = self.semantic, x[:ROWS]
+        q = semantic(x)
+        z = q.sample(noise.z_noise[:ROWS]) if phase.rate else q.mean
+        heard = noise.rows(0, len(x))
+        return feedback.meter.listen(
+            self.denoiser,
+            lambda images: semantic(images).mean,
+            x,
+            z,
+            heard.probe_noise,
+            heard.probe_uniform,
+        )
 
     @torch.no_grad()
     def enter(self, phase: TrainingPhase, x: Tensor) -> None:

@@ -51,6 +51,12 @@ class TwoBranch(nn.Module, ABC):
     def enter(self, phase: TrainingPhase, x: Tensor) -> None:
         """Change what a new phase begins with; x [n, 3, H, W] are training images."""
 
+    def listen(
+        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+    ) -> Tensor | None:
+        """What the feedback hears of the averaged weights; None: it hears the step itself."""
+        return None
+
     @abstractmethod
     def forward(
         self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
@@ -105,6 +111,5 @@ class TwoBranch(nn.Module, ABC):
             x0_hat,
             noise.probe_noise,
             noise.probe_uniform,
-            kl_to_standard(q).sum(dim=1).detach(),
         )
         return Denoised(q, loss, seen)

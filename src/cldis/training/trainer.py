@@ -174,13 +174,18 @@ class Trainer:
                 self.optimizer.zero_grad()
             for name, value in {"loss": out.loss.detach(), **out.terms, **norms}.items():
                 terms[name] = terms.get(name, value.new_zeros(())) + value.float()
-            if out.signal is not None:
-                sums = out.signal if sums is None else sums + out.signal
+            signal = out.signal
+            if signal is None:
+                signal = self.averaged.listen(
+                    x, noise.rows(start, start + self.rows), phase, self.feedback
+                )
+            if signal is not None:
+                sums = signal if sums is None else sums + signal
         self.ema.update_parameters(self.raw)
         means, sums = self.reduce(terms, sums)
         if phase.vae or config.lowers_rate:
             batch = config.training.batch
-            self.feedback.update(sums, self.images + batch, batch, phase.rate)
+            self.feedback.update(sums, self.images + batch, batch, means.get("rate"))
         if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
             raise Diverged(self.diverged_words())
         if config.uses_capacity and (phase.vae or config.lowers_rate):

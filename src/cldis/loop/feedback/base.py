@@ -30,7 +30,6 @@ class ReverseSample:
     x0_hat: Tensor  # [n, 3, H, W], the model's own estimate from x_t and z
     noise: Tensor  # [n, 3, H, W], fresh
     uniform: Tensor  # [n] in [0, 1), fresh
-    rate: Tensor  # [n], KL(q_sem(z|x) || N(0, I)) in nats
 
 
 class Feedback(ABC):
@@ -49,7 +48,9 @@ class Feedback(ABC):
     def target(self, sums: Tensor, batch: int) -> float:
         """Where C should go, in nats, after `batch` more images."""
 
-    def update(self, sums: Tensor | None, images: int, batch: int, rate: bool = False) -> None:
+    def update(
+        self, sums: Tensor | None, images: int, batch: int, rate: float | None = None
+    ) -> None:
         """Move C towards the target; `images` were seen in all, `batch` of them just now.
 
         Args:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from cldis.config import Config
-from cldis.diffusion.information import Denoise, InformationMeter, Read
+from cldis.diffusion.information import InformationMeter
 from cldis.diffusion.process import NoiseProcess
-from cldis.loop.feedback.base import Feedback, ReverseSample
+from cldis.loop.feedback.base import Feedback
 
-ROWS = 1  # of each micro-batch are denoised twice
 FALL = 1.0  # nats per 1,000 images that C may move, once it is the rate of z_sem
 INTEGRAL = 1.25e-3  # change of ln(mu) per image and nat of excess rate
 PROPORTIONAL = 0.1  # of ln(mu) per nat
@@ -35,34 +34,26 @@ class RateFeedback(Feedback):
         self.rate = 0.0  # moving average of R in nats; 0: the rate does not count yet
         self.integral = math.log(START)
 
-    def listen(self, denoise: Denoise, read: Read, seen: ReverseSample) -> Tensor:
-        """Sums over these rows: those of the meter, then the rate and its count."""
-        few = slice(ROWS)
-        sums = self.meter.listen(
-            denoise, read, seen.x0[few], seen.z[few], seen.noise[few], seen.uniform[few]
-        )
-        rate = [seen.rate.sum(), seen.rate.new_tensor(float(len(seen.rate)))]
-        return torch.cat([sums, torch.stack(rate).float()])
-
     def target(self, sums: Tensor, batch: int) -> float:
         self.meter.add(sums, self.decay(batch))
         return (1 + self.margin) * self.meter.nats()
 
-    def update(self, sums: Tensor | None, images: int, batch: int, rate: bool = False) -> None:
-        """Move C and mu; without `rate` the reverse process is only listened to."""
+    def update(
+        self, sums: Tensor | None, images: int, batch: int, rate: float | None = None
+    ) -> None:
+        """Move C and mu by the R of the step; without it the meter only listens."""
         if sums is None:
             super().update(None, images, batch)
             return
         if not bool(torch.isfinite(sums).all()):
             return
-        self.signal = self.target(sums[:-2], batch)
-        if not rate:
+        self.signal = self.target(sums, batch)
+        if rate is None or not math.isfinite(rate):
             return
-        now = float(sums[-2] / sums[-1])
         if not self.rate:
-            self.rate = self.capacity = now
+            self.rate = self.capacity = rate
         keep = math.exp(-batch / MEMORY)
-        self.rate = keep * self.rate + (1 - keep) * now
+        self.rate = keep * self.rate + (1 - keep) * rate
         step = FALL * batch / 1000
         self.capacity += min(max(self.signal - self.capacity, -step), step)
         self.integral = bounded(self.integral + INTEGRAL * batch * self.excess())
