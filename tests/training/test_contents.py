@@ -81,9 +81,11 @@ def test_the_fuzz_finds_what_it_looks_for(script: ModuleType, made: Path) -> Non
 
     errors = [KeyError("a"), AssertionError(), TypeError("x"), ValueError("two\nrun.json")]
     for error in [*errors, ValueError("no file is named"), RecursionError()]:
-        found = script.outcome(script.Target("run/run.json", raises(error)), made)
+        found = script.outcome(script.Target("run/run.json", "test", raises(error)), made)
         assert found not in ("opened", "refused"), error
-    good = script.Target("run/run.json", raises(ValueError("run.json is damaged; restore it")))
+    good = script.Target(
+        "run/run.json", "test", raises(ValueError("run.json is damaged; restore it"))
+    )
     assert script.outcome(good, made) == "refused"
 
 
