@@ -20,28 +20,7 @@ from cldis.training.contents import LARGEST, Content, Count, checked, config_in
 
 FORMAT = 2  # 1 has the settings of an earlier version (cldis.config_upgrade)
 Record = dict[str, Any]  # a result: the entries `KEYS`
-KEYS = {
-    "format",
-    "suite",
-    "method",
-    "data",
-    "seed",
-    "images",
-    "resolution",
-    "config",
-    "scoring",
-    "git",
-    "versions",
-    "machine",
-    "seconds",
-    "images_per_second",
-    "finished",
-    "fingerprint",
-    "curve",
-    "last",
-    "health",
-    "capacity",
-}
+
 # What differs between the cells of one method by design, changes no number, or belongs to the
 # machine: the precision is settled when a run starts, and the table names it.
 VARYING = {
@@ -77,6 +56,9 @@ class Result(Content):
     last: dict[str, Any] | None
     health: dict[str, Any] | None
     capacity: list[Any] | None
+
+
+KEYS = {"format", "machine", *Result.model_fields}
 
 
 class Damaged(ValueError):

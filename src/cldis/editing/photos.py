@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cldis.arrays import spread
 from cldis.data import load_photo
 from cldis.data.skipped import skipped_table
 from cldis.data.source import ImageSource
@@ -75,8 +76,7 @@ def heldout_photos(run: RunFolder, count: int, named: str | None = None) -> Phot
 def held_out(source: ImageSource, count: int) -> NDArray[np.int64]:
     """`count` held-out image numbers (fewer when there are fewer), evenly spread, sorted."""
     _, numbers = split(len(source))
-    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
-    return numbers[np.round(places).astype(np.int64)]
+    return numbers[spread(len(numbers), count)]
 
 
 def _unique(names: list[str]) -> list[str]:

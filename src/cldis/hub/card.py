@@ -41,13 +41,9 @@ def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
     environment.filters |= {"number": number, "percent": percent}
     return environment.get_template("card.md.j2").render(
         header=header(record["licence"]),
-        config=record["config"],
         method=method(record["config"]),
         draws_by_diffusion=draws_by_diffusion(record["config"]),
-        licence=record["licence"],
-        data=record["data"],
-        training=record["training"],
-        scores=record["scores"],
+        **record,
         directions=directions,
         limits=limits(record),
     )

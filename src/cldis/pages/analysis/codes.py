@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cldis.arrays import Floats
 from cldis.config import Config
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
-from cldis.images import to_model
+from cldis.images import reduced, to_model
 from cldis.io import user_path
 from cldis.methods.controls import PCA, RandomEncoder
 from cldis.model import Model, load
@@ -99,16 +100,8 @@ def method_words(config: Config) -> str:
 
 
 def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images [n, 3, H, W] with a side of at most `PIXEL_SIDE`, by averaging."""
-    side = images.shape[-1]
-    if side <= PIXEL_SIDE:
-        return images
-    import torch
-    import torch.nn.functional as F
-
-    floats = torch.from_numpy(images).float()
-    small = F.interpolate(floats, size=(PIXEL_SIDE, PIXEL_SIDE), mode="area")
-    return small.round().to(torch.uint8).numpy()
+    """Images [n, 3, H, W] with a side of at most `PIXEL_SIDE`."""
+    return reduced(torch.from_numpy(images).float(), PIXEL_SIDE).round().to(torch.uint8).numpy()
 
 
 def _gathered(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.arrays import Floats, Integers
+from cldis.arrays import Floats, Integers, some
 from cldis.pages.analysis.labels import Label
 from cldis.pages.analysis.units import TENTHS, tenths
 
@@ -44,7 +44,8 @@ def unit_information(codes: Floats, label: Label) -> dict[str, Any]:
         `images`: how many were looked at.
     """
     cells, count = cells_of(label)
-    rows = _sample(np.flatnonzero(cells >= 0))
+    rows = np.flatnonzero(cells >= 0)
+    rows = rows[some(len(rows), MAX_IMAGES, SEED)]
     cells = cells[rows]
     member = _one_hot(np.stack([tenths(unit) for unit in codes[rows].T], axis=1), TENTHS)
     units = codes.shape[1]
@@ -105,12 +106,6 @@ def holm(p_values: list[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
         found[place] = largest
     return [float(value) for value in found]
-
-
-def _sample(rows: Integers) -> Integers:
-    if len(rows) <= MAX_IMAGES:
-        return rows
-    return np.sort(np.random.default_rng(SEED).choice(rows, MAX_IMAGES, replace=False))
 
 
 def _one_hot(cells: Integers, count: int) -> NDArray[np.float32]:

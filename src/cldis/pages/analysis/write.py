@@ -18,6 +18,7 @@ from cldis.pages.analysis.page import render
 from cldis.pages.analysis.results import Analysis
 from cldis.pages.page import finite
 from cldis.text import say
+from cldis.training.device import default_device
 from cldis.training.run_folder import RunFolder
 
 MIN_IMAGES = 10
@@ -58,7 +59,7 @@ def analyse(
     source = _opened(data, side, progress, cache_dir)
     known = labels.gather(source, [source.label(k) for k in range(len(source))], table)
     other = _opened(second, side, progress, cache_dir) if second is not None else None
-    model = load(run, _device())
+    model = load(run, default_device())
     out.mkdir(parents=True, exist_ok=True)
     codes = _encoded(model, folder, source, out / "codes.parquet", progress)
 
@@ -121,12 +122,6 @@ def _about_run(run: RunFolder) -> dict[str, Any]:
         "data": run.about["data"]["name"],
         "git": run.about["git"],
     }
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _say(what: str, progress: bool) -> None:
