@@ -37,7 +37,7 @@ def cached(path: Path, about: str, make: Callable[[], dict[str, Tensor]]) -> dic
     """The tensors in a file, made anew where it is not there or not of `about`."""
     if path.is_file():
         with safe_open(path, framework="pt") as file:
-            if file.metadata()["about"] == about:
+            if (file.metadata() or {}).get("about") == about:
                 return {name: file.get_tensor(name) for name in file.keys()}
     tensors = make()
     write_bytes(path, save(tensors, metadata={"about": about}))

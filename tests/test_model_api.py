@@ -170,6 +170,12 @@ def test_random_images_depend_on_the_seed_alone(model: Model, images: Tensor) ->
     assert torch.equal(random, first)
 
 
+def test_random_codes_vary_as_those_of_the_training_images(model: Model) -> None:
+    z = model.random_codes(4000)
+    assert torch.equal(z, model.random_codes(4000)) and z.shape == (4000, UNITS)
+    torch.testing.assert_close(z.std(dim=0), STD, rtol=0.05, atol=0)
+
+
 def test_inputs_are_left_as_they_were(model: Model, images: Tensor) -> None:
     x, z = images.clone(), model.encode(images).z
     kept = z.clone()

@@ -65,8 +65,8 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
         settings: tuple[SettingName, ...] = ("fast",)
         if last and suite.standard:
             settings += ("standard",)
-        found = score.scores(codes, source, indices, settings)
-        return {"images": seen, "seconds": round(seconds, 2), "codes": found}
+        scored = score.scores(codes, source, indices, settings)
+        return {"images": seen, "seconds": round(seconds, 2), "codes": scored}
 
     if cell.method in CONTROLS:
         start = time.perf_counter()

@@ -93,8 +93,8 @@ def read_record(path: Path) -> Record:
         raise Damaged(f"{path} is not valid JSON") from None
     if not isinstance(record, dict):
         raise Damaged(f"{path} holds no result")
-    found = record.pop("sha256", None)
-    if found != _checksum(record):
+    checksum = record.pop("sha256", None)
+    if checksum != _checksum(record):
         raise Damaged(f"{path} was altered or cut off: its checksum does not fit")
     if record.get("format") not in (1, FORMAT):
         raise ValueError(

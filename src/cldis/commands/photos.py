@@ -83,10 +83,10 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
     out, model = out_folder(options.out), load(options.run)
     scores = reconstruct_photos(model, read_photos(options.photos, model.resolution), out)
-    for name, found in scores.items():
+    for name, values in scores.items():
         if name in ("steps", "photos"):
             continue
-        say(f"{name:9} SSIM {found['mean_ssim']:.3f}  PSNR {found['mean_psnr']:.1f} dB")
+        say(f"{name:9} SSIM {values['mean_ssim']:.3f}  PSNR {values['mean_psnr']:.1f} dB")
     say(out / "reconstructions.png")
     return 0
 

@@ -21,8 +21,8 @@ def add(commands: Commands) -> None:
 def _info(options: argparse.Namespace) -> int:
     from cldis.training.info import info_text, run_info
 
-    found = run_info(open_run(options.run))
-    say(json.dumps(found, indent=2) if options.json else info_text(found))
+    info = run_info(open_run(options.run))
+    say(json.dumps(info, indent=2) if options.json else info_text(info))
     return 0
 
 

@@ -82,10 +82,10 @@ def held_out(source: ImageSource, count: int) -> NDArray[np.int64]:
 def _unique(names: list[str]) -> list[str]:
     """File-safe names, no two of which a disk or a person takes for the same."""
     safe = [cut(re.sub(r"[^\w.-]+", "_", name), MAX_NAME) or "photo" for name in names]
-    found: dict[str, str] = {}  # folded -> name
+    unique: dict[str, str] = {}  # folded -> name
     for name in safe:
         candidate, number = name, 2
-        while folded(candidate) in found:
+        while folded(candidate) in unique:
             candidate, number = f"{name}_{number}", number + 1
-        found[folded(candidate)] = candidate
-    return list(found.values())
+        unique[folded(candidate)] = candidate
+    return list(unique.values())

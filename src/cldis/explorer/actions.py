@@ -157,14 +157,15 @@ class Actions:
     def map(self, row: int) -> tuple[str, Image.Image | None]:
         """Status, and the map coloured by a row."""
         try:
-            found = self.studio.collection()
+            collection = self.studio.collection()
         except (ValueError, OSError) as error:
             return views.status(str(error), "bad"), None
         words = (
-            f"{len(found.labels):,} pictures of this run's data; alike codes lie near each other. "
-            f"Yellow is high in {self.studio.label(row)}, blue is low. Click a picture to edit it."
+            f"{len(collection.labels):,} pictures of this run's data; alike codes lie near each "
+            f"other. Yellow is high in {self.studio.label(row)}, blue is low. Click a picture to "
+            f"edit it."
         )
-        return views.status(words), pictures.draw_map(found, self.studio.rows[row].number)
+        return views.status(words), pictures.draw_map(collection, self.studio.rows[row].number)
 
     def listed(
         self, key: str, what: str, row: int, near: Sequence[int]
@@ -173,18 +174,18 @@ class Actions:
         rows `near`, or `outliers`."""
         session = self.sessions.get(key)
         try:
-            found = self.studio.collection()
+            collection = self.studio.collection()
         except (ValueError, OSError) as error:
             return views.status(str(error), "bad"), []
         label = self.studio.label(row)
         if what == "extremes":
             number = self.studio.rows[row].number
-            low, high = found.extremes(number, SHOWN)
+            low, high = collection.extremes(number, SHOWN)
             ids = [*low, *reversed(high)]
-            notes = [f"{found.codes[i, number]:+.1f}" for i in ids]
+            notes = [f"{collection.codes[i, number]:+.1f}" for i in ids]
             words = f"Lowest and highest in {label}, in standard deviations from the mean."
         elif what == "outliers":
-            ids, far = found.outliers(2 * SHOWN)
+            ids, far = collection.outliers(2 * SHOWN)
             notes = [f"{value:.2f}" for value in far]
             words = "Farthest from their own neighbours, in standard deviations."
         elif session.photo is None:
@@ -192,12 +193,12 @@ class Actions:
         else:
             code = self._code(session)
             numbers = [self.studio.rows[i].number for i in near]
-            ids, far = found.nearest(code, numbers, 2 * SHOWN)
+            ids, far = collection.nearest(code, numbers, 2 * SHOWN)
             notes = [f"{value:.2f}" for value in far]
             by = ", ".join(self.studio.label(i) for i in near) or "all of them"
             words = f"Nearest to {session.photo.name} along {by}, in standard deviations."
         session.ids = ids
-        return views.status(words), self._captioned(found, ids, notes)
+        return views.status(words), self._captioned(collection, ids, notes)
 
     def run_page(self) -> str:
         return views.run_page(self.studio, run_info(self.studio.run))
@@ -213,9 +214,11 @@ class Actions:
             return self._new(read_upload(file, self.studio.resolution), shown_name(file))
 
     def _listed(self, key: str, index: object) -> Photo:
-        found, ids = self.studio.collection(), self.sessions.get(key).ids
+        collection, ids = self.studio.collection(), self.sessions.get(key).ids
         place = ids[one_of(index, len(ids))]
-        return self._new(to_model(found.images[place][None])[0], shown_name(found.labels[place]))
+        return self._new(
+            to_model(collection.images[place][None])[0], shown_name(collection.labels[place])
+        )
 
     def _new(self, image: Tensor, name: str) -> Photo:
         return image, name, lambda: self.studio.begin(image, name)
@@ -226,10 +229,10 @@ class Actions:
         return along(self.studio.model, self.studio.directions, z[None].numpy())[0]
 
     def _captioned(
-        self, found: Collection, ids: Sequence[int], notes: Sequence[str]
+        self, collection: Collection, ids: Sequence[int], notes: Sequence[str]
     ) -> list[tuple[Image.Image, str]]:
         return [
-            (Image.fromarray(found.images[i].transpose(1, 2, 0)), note)
+            (Image.fromarray(collection.images[i].transpose(1, 2, 0)), note)
             for i, note in zip(ids, notes, strict=True)
         ]
 
@@ -245,8 +248,8 @@ class Actions:
         words = self.words(amounts) or "no change yet: move a slider under Edit first"
         yield views.status(f"Computing photo 1 of {len(begins)} …{left_out}", "busy"), ""
         for number, begin in enumerate(begins, 1):
-            found = begin()
-            done.append((found.name, found.image, self.studio.edited(found, amounts)))
+            photo = begin()
+            done.append((photo.name, photo.image, self.studio.edited(photo, amounts)))
             if number < len(begins):
                 text = f"Computing photo {number + 1} of {len(begins)} …{left_out}"
                 yield views.status(text, "busy"), views.copies(self.studio, done, False)

@@ -75,8 +75,8 @@ def header(licence: str) -> Markdown:
 
 def method(config: Mapping[str, Any]) -> Markdown:
     """The method in words."""
-    found = find_method(config["method"])  # of a closed list of names
-    return Markdown(f"{found.label} (`{config['method']}`)")
+    known = find_method(config["method"])  # of a closed list of names
+    return Markdown(f"{known.label} (`{config['method']}`)")
 
 
 def draws_by_diffusion(config: Mapping[str, Any]) -> bool:

@@ -44,11 +44,11 @@ def compared(
 ) -> list[Compared]:
     """Every code that the probes compare; this run's first."""
     config, chosen = model.config, parts.images
-    found = []
+    every = []
     for name, means in (("z_sem", codes.sem), ("z_disen", codes.disen)):
         if means is not None:
-            found.append(Compared(f"this run, {name}", "of the analysed run", means[chosen]))
-    found += against
+            every.append(Compared(f"this run, {name}", "of the analysed run", means[chosen]))
+    every += against
     pixels = _gathered(source, chosen, lambda images: shrunk(images).reshape(len(images), -1))
     side = round((pixels.shape[1] / 3) ** 0.5)
     count = min(config.model.units, len(parts.pool), pixels.shape[1])
@@ -56,11 +56,11 @@ def compared(
     shaped = to_model(pixels.reshape(-1, 3, side, side))
     pca.fit(shaped[: len(parts.pool)])
     words = "" if side == source.resolution else f", reduced to {side} px"
-    found.append(
+    every.append(
         Compared("PCA", f"{count} principal components of the pixels{words}", pca.encode(shaped))
     )
     untrained = RandomEncoder(config)
-    found.append(
+    every.append(
         Compared(
             "untrained encoder",
             "the encoder of this run before training",
@@ -68,8 +68,8 @@ def compared(
         )
     )
     words = f"red, green and blue of {side} x {side} pixels"
-    found.append(Compared("raw pixels", words, pixels, one_scale=True))
-    return found
+    every.append(Compared("raw pixels", words, pixels, one_scale=True))
+    return every
 
 
 def other_run(

@@ -100,20 +100,20 @@ def association(a: Label, b: Label) -> dict[str, float]:
 def holm(p_values: list[float]) -> list[float]:
     """p-values that hold for all tests together (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
-    found = np.empty(len(p_values))
+    adjusted = np.empty(len(p_values))
     largest = 0.0
     for rank, place in enumerate(order):
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
-        found[place] = largest
-    return [float(value) for value in found]
+        adjusted[place] = largest
+    return [float(value) for value in adjusted]
 
 
 def _one_hot(cells: Integers, count: int) -> NDArray[np.float32]:
     n, columns = cells.shape
-    found = np.zeros((n, columns * count), np.float32)
+    member = np.zeros((n, columns * count), np.float32)
     for k in range(columns):
-        found[np.arange(n), k * count + cells[:, k]] = 1
-    return found
+        member[np.arange(n), k * count + cells[:, k]] = 1
+    return member
 
 
 def _mutual(joint: Floats) -> Floats:

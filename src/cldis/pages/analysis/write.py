@@ -66,7 +66,7 @@ def analyse(
     _say("units", progress)
     units = measure.measure_units(model, source, codes)
     _say("labels", progress)
-    found = measure.measure_labels(
+    by_label = measure.measure_labels(
         model,
         source,
         codes,
@@ -81,7 +81,7 @@ def analyse(
         _say("comparison", progress)
         theirs = _encoded(model, folder, other, out / "codes_compare.parquet", progress)
         comparison = measure.measure_comparison(codes, units.shown, other, theirs)
-    analysis = Analysis(_about_run(folder), source, codes, units, found, oddities, comparison)
+    analysis = Analysis(_about_run(folder), source, codes, units, by_label, oddities, comparison)
 
     for name, images in (("skipped.tsv", source), ("skipped_compare.tsv", other)):
         if images is not None and images.skipped:

@@ -61,22 +61,22 @@ def reads(numbers: dict[str, Any]) -> dict[int, str]:
     probe = numbers.get("factors", {}).get(numbers["code"])
     if probe is None:
         return {}
-    found = {}
+    factor_of = {}
     names = list(probe["accuracy"])
     for unit, row in enumerate(probe["importance"]):
         best = max(range(len(row)), key=lambda k: row[k])
         if row[best] >= TELLING:
-            found[unit] = f"{names[best].replace('_', ' ')} {100 * row[best]:.0f} %"
-    return found
+            factor_of[unit] = f"{names[best].replace('_', ' ')} {100 * row[best]:.0f} %"
+    return factor_of
 
 
 def health_rows(run: RunFolder, numbers: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """(key of its term, what, value, what it should be) of the last measurements."""
-    found = {**(numbers["training"] or {}), **(numbers["health"] or {})}
+    measured = {**(numbers["training"] or {}), **(numbers["health"] or {})}
     for key in ("capacity", "feedback", "lambda_dt"):
         needs = "distillation" if key == "lambda_dt" else "vae_kl"
-        if needs not in found:  # logged by older versions, but nothing to this method
-            found.pop(key, None)
+        if needs not in measured:  # logged by older versions, but nothing to this method
+            measured.pop(key, None)
     units, kind = run.config.model.units, run.config.distillation.kind
     grows, kl = ", and growing with C", "close to C"
     if not run.config.uses_capacity:
@@ -102,9 +102,9 @@ def health_rows(run: RunFolder, numbers: dict[str, Any]) -> list[tuple[str, str,
         (
             MEANINGS.get(key, key),
             label,
-            f"{number(found[key] * (100 if unit == '%' else 1))} {unit}".strip(),
+            f"{number(measured[key] * (100 if unit == '%' else 1))} {unit}".strip(),
             words,
         )
         for key, label, unit, words in rows
-        if found.get(key) is not None
+        if measured.get(key) is not None
     ]
