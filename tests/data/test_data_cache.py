@@ -180,7 +180,6 @@ BUILD = """
 import sys
 from pathlib import Path
 from cldis.data.folder import Folder
-from support.photos import write_photos
 limit = int(sys.argv[3])
 if limit:
     import resource

@@ -29,7 +29,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def not_opened(name: str, *parts: str) -> None:
-    refused(lambda: open_data(name, 8), *parts)
+    refused(lambda: open_data(name, 8), *parts, longest=1200 + len(name))
 
 
 def test_folder_by_any_path(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,12 +32,12 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) ->
     return lines[0]
 
 
-def refused(call: Callable[[], object], *parts: str) -> str:
+def refused(call: Callable[[], object], *parts: str, longest: int = 1200) -> str:
     """Make a call that must end with a `ValueError` of one line, which holds `parts`; the line."""
     with pytest.raises(ValueError) as caught:
         call()
     text = str(caught.value)
-    assert text and "\n" not in text and len(text) < 1200
+    assert text and "\n" not in text and len(text) < longest
     for part in parts:
         assert part in text, text
     return text
