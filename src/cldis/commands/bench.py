@@ -65,9 +65,9 @@ def _bench(options: argparse.Namespace) -> int:
 
 def _listed(queue: Queue) -> str:
     """A line per cell: its state, its name, and what is to be said about it."""
-    found = queue.statuses()
-    lines = [f"{s.state:8} {s.cell.name}  {s.note}".rstrip() for s in found]
-    counts = Counter(s.state for s in found)
+    statuses = queue.statuses()
+    lines = [f"{s.state:8} {s.cell.name}  {s.note}".rstrip() for s in statuses]
+    counts = Counter(s.state for s in statuses)
     return "\n".join([*lines, ", ".join(f"{n} {state}" for state, n in counts.items())])
 
 

@@ -106,10 +106,10 @@ class Page:
         return made
 
     def slider_label(self, row: int) -> str:
-        found = self.studio.rows[row]
-        if not found.active:
+        direction = self.studio.rows[row]
+        if not direction.active:
             return f"{self.studio.label(row)} · changes nothing"
-        score = "" if found.score is None else f" · {found.score:.2f}"
+        score = "" if direction.score is None else f" · {direction.score:.2f}"
         return f"{self.studio.label(row)}{score}"
 
     def order(self) -> str:

@@ -120,8 +120,8 @@ def check_replaceable(folder: Path) -> None:
     if not folder.is_dir():
         raise ValueError(f"{folder} is a file; give a folder")
     ours = {*FILES, *FROM_GIT}
-    found = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
-    other = sorted(path.as_posix() for path in found if path.as_posix() not in ours)
+    files = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
+    other = sorted(path.as_posix() for path in files if path.as_posix() not in ours)
     if other:
         raise ValueError(
             f"{folder} holds other files ({', '.join(other[:3])}), which would be lost; give a "
