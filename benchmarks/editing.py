@@ -21,14 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from editing_page import page, picture
-from editing_summary import differences, summaries
+from editing_page import differences, page, picture, summaries
 from factor_reader import KINDS, Reader, open_reader
 from factor_reader import VERSION as READER_VERSION
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save
-from shared import RESULTS, provenance
+from shared import RESULTS, cached, provenance
 from torch import Tensor
 
 import cldis
@@ -36,7 +33,7 @@ from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.images import from_uint8, to_model, to_uint8
-from cldis.io import write_bytes, write_json, write_text
+from cldis.io import write_json, write_text
 from cldis.metrics.editing import best_directions, changed, editing_scores, resampled_scores
 from cldis.model import Model
 from cldis.navigation.directions import Directions
@@ -244,29 +241,17 @@ def edits(run: Run, kind: str, test: TestSet, cache: Path) -> tuple[Tensor, Tens
             "directions": learned(run).matrix.tolist() if kind == "navigated" else kind,
         }
     )
-    path = cache / "edits" / f"{run.name}-{kind}.safetensors"
-    if not is_cached(path, about):
+
+    def drawn() -> dict[str, Tensor]:
         z = run.model.encode(test.images).z
         x_T = run.model.invert(test.images, z, STEPS)
-        amounts = torch.tensor(AMOUNTS)[:, None]
-        shifted = z[:, None] + shifts(run, kind, test.seen)[:, None, None] * amounts  # [K, n, a, d]
-        starts = x_T[:, None].expand(-1, len(AMOUNTS), -1, -1, -1).flatten(0, 1)
-        edited = torch.stack(
-            [run.model.decode(codes.flatten(0, 1), starts, STEPS) for codes in shifted]
-        ).unflatten(1, (len(z), len(AMOUNTS)))
+        changes = shifts(run, kind, test.seen)
+        edited = [run.model.move_along(z, x_T, change, AMOUNTS, STEPS) for change in changes]
         base = run.model.decode(z, x_T, STEPS)
-        pictures = {"base": to_uint8(base), "edited": to_uint8(edited)}
-        write_bytes(path, save(pictures, metadata={"about": about}))
-        print(path.stem, flush=True)
-    with safe_open(path, framework="pt") as file:
-        return file.get_tensor("base"), file.get_tensor("edited")
+        return {"base": to_uint8(base), "edited": to_uint8(torch.stack(edited))}
 
-
-def is_cached(path: Path, about: str) -> bool:
-    if not path.is_file():
-        return False
-    with safe_open(path, framework="pt") as file:
-        return bool(file.metadata()["about"] == about)
+    found = cached(cache / "edits" / f"{run.name}-{kind}.safetensors", about, drawn)
+    return found["base"], found["edited"]
 
 
 def best_edits(base: Tensor, edited: Tensor, changes: NDArray[np.bool_]) -> Tensor:

@@ -8,8 +8,6 @@ new size or shape. What it gets wrong on renders it never saw is measured and ke
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,14 +16,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import safe_open
-from safetensors.torch import save
+from shared import cached
 from torch import Tensor
 
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.images import to_model
-from cldis.io import write_bytes, write_json
 from cldis.metrics.editing import Kind, reading, steps_between, tolerance
 from cldis.networks.encoder import BurgessEncoder
 
@@ -67,7 +63,6 @@ class Reader:
     kinds: tuple[Kind, ...]
     tolerances: tuple[int, ...]  # categorical 0; else 95 % of errors on unseen renders are within
     accuracy: dict[str, dict[str, Any]]  # per factor, on unseen renders
-    digest: str  # sha256 of the weights
 
     @torch.no_grad()
     def read(self, images: Tensor) -> NDArray[np.int64]:
@@ -89,30 +84,11 @@ def open_reader(source: ImageSource, cache: Path) -> Reader:
     path = cache / f"reader-{source.name}-{source.resolution}-v{VERSION}.safetensors"
     kinds = tuple(KINDS[source.name][name] for name in source.factor_names)
     network = BurgessEncoder(source.resolution, WIDTH, sum(source.factor_sizes))
-    if not path.is_file() or _record(path)["fingerprint"] != source.fingerprint:
-        network = _train(source)
-        record = {"fingerprint": source.fingerprint, **_measure(network, source, kinds)}
-        state = {key: value.contiguous() for key, value in network.state_dict().items()}
-        write_bytes(path, save(state, metadata={"reader": json.dumps(record)}))
-        write_json(path.with_suffix(".json"), record)
-    with safe_open(path, framework="pt") as file:
-        network.load_state_dict({key: file.get_tensor(key) for key in file.keys()})
-    accuracy = _record(path)["accuracy"]
-    return Reader(
-        network.eval().requires_grad_(False),
-        source.factor_names,
-        source.factor_sizes,
-        kinds,
-        tuple(accuracy[name]["tolerance"] for name in source.factor_names),
-        accuracy,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-    )
-
-
-def _record(path: Path) -> dict[str, Any]:
-    with safe_open(path, framework="pt") as file:
-        found: dict[str, Any] = json.loads(file.metadata()["reader"])
-    return found
+    network.load_state_dict(cached(path, source.fingerprint, lambda: _train(source).state_dict()))
+    network.eval().requires_grad_(False)
+    accuracy = _measure(network, source, kinds)
+    tolerances = tuple(accuracy[name]["tolerance"] for name in source.factor_names)
+    return Reader(network, source.factor_names, source.factor_sizes, kinds, tolerances, accuracy)
 
 
 def _parts(source: ImageSource) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -172,7 +148,7 @@ def _measure(
 ) -> dict[str, Any]:
     """Errors on unseen renders as they are, and recoloured for the factors that are no colours."""
     _, unseen = _parts(source)
-    plain = Reader(network, source.factor_names, source.factor_sizes, kinds, (), {}, "")
+    plain = Reader(network, source.factor_names, source.factor_sizes, kinds, (), {})
     images, truth = to_model(source.batch(unseen)), source.factors(unseen)
     torch.manual_seed(SEED)
     found, stained = plain.read(images), plain.read(recoloured(images))
@@ -191,11 +167,4 @@ def _measure(
             "within": float((errors <= within).mean()),
             "within_recoloured": None if name in COLOURS else float(other.mean()),
         }
-    settings = {"steps": STEPS, "batch": BATCH, "rate": RATE, "width": WIDTH, "seed": SEED}
-    return {
-        "data": source.name,
-        "resolution": source.resolution,
-        "unseen": len(unseen),
-        **settings,
-        "accuracy": accuracy,
-    }
+    return accuracy

@@ -16,16 +16,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from shared import RESULTS, provenance
+from shared import RESULTS, provenance, seconds
 
 from cldis.bench.table import markdown
-from cldis.config import Config
-from cldis.data import open_data
 from cldis.io import read_json, write_json, write_text
 from cldis.pages.analysis import analyse
-from cldis.training.recipes import recipe_config
-from cldis.training.run_folder import RunFolder
-from cldis.training.trainer import Trainer
 
 RECIPE = "study32"
 METHODS: dict[str, list[str]] = {
@@ -62,7 +57,7 @@ def main() -> None:
     if chosen.what == "train":
         for seed in chosen.seeds:
             for method in METHODS:
-                train(folder(chosen, method, seed), chosen, config(method, chosen.images, seed))
+                train(folder(chosen, method, seed), chosen, method, seed)
     else:
         write_json(RESULTS / f"analyse_{chosen.name}.json", curves(chosen))
 
@@ -72,24 +67,16 @@ def folder(chosen: argparse.Namespace, method: str, seed: int) -> Path:
     return Path(chosen.runs) / f"{method}-{chosen.name}-s{seed}"
 
 
-def config(method: str, images: int, seed: int) -> Config:
-    """The settings of one run."""
-    budget = [f"training.images={images}", f"training.seed={seed}"]
-    return recipe_config(RECIPE).with_overrides([*METHODS[method], *budget])
-
-
-def train(out: Path, chosen: argparse.Namespace, settings: Config) -> None:
+def train(out: Path, chosen: argparse.Namespace, method: str, seed: int) -> None:
     """Train to the end of the budget, going on with what is there."""
-    source = open_data(chosen.data, settings.model.resolution)
-    there = (out / "run.json").exists()
-    name = str(chosen.data)
-    run = RunFolder.open(out) if there else RunFolder.create(out, settings, source, name)
-    trainer = Trainer(run, source, quiet=True)
-    if there:
-        trainer.resume()
-    if not trainer.fit():
-        raise KeyboardInterrupt
-    print(out, flush=True)
+    words = ["train", str(chosen.data), "--out", str(out)]
+    if (out / "run.json").exists():
+        words.append("--resume")
+    else:
+        words += ["--recipe", RECIPE]
+        budget = [f"training.images={chosen.images}", f"training.seed={seed}"]
+        words += [word for setting in [*METHODS[method], *budget] for word in ("--set", setting)]
+    seconds(*words)
 
 
 def curves(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -105,11 +92,7 @@ def curves(chosen: argparse.Namespace) -> dict[str, Any]:
         codes = [code["name"].removesuffix(f"-{chosen.name}-s{seed}") for code in probed["codes"]]
         found[str(seed)] = {
             "codes": {
-                name: {
-                    "dimensions": code["dimensions"],
-                    "what": code["what"],
-                    **curve,
-                }
+                name: {"dimensions": code["dimensions"], "what": code["what"], **curve}
                 for name, code, curve in zip(
                     codes, probed["codes"], probed["columns"]["folder"]["curves"], strict=True
                 )

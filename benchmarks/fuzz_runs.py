@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from diffusers.utils import logging
 from PIL import Image
+from shared import RESULTS, last_line
 
 from cldis.bench.record import _checksum, read_record, record_settings
 from cldis.config import Config
@@ -36,6 +37,7 @@ from cldis.data import open_data
 from cldis.hub.card import model_card
 from cldis.hub.contents import read_record as read_saved
 from cldis.hub.facts import facts_of, run_scores
+from cldis.hub.pipeline import CLDisPipeline
 from cldis.io import write_json
 from cldis.loop.feedback import build_feedback
 from cldis.methods.build import build
@@ -80,20 +82,8 @@ RAW = {
 }
 ODD: list[Any] = [
     *(None, True, False, 0, -1, 1, 2.5, -0.5, 1e308, -1e308, 2**62, float("nan"), float("inf")),
-    *(
-        "",
-        "text",
-        "17",
-        "\x1b[2J\x07",
-        "<script>",
-        "\u202e",
-        "../../up",
-        "a\nb",
-        [],
-        {},
-        [[]],
-        [{}],
-    ),
+    *("", "text", "17", "\x1b[2J\x07", "<script>", "\u202e", "../../up", "a\nb"),
+    *([], {}, [[]], [{}]),
     *({"a": 1}, ["a"], [1, 2, 3], list(range(1000)), *RAW),
 ]
 
@@ -103,14 +93,17 @@ class Target:
     """A file of the folder, and what reads it."""
 
     file: str
+    reader: str
     use: Callable[[Path], object]
-    without: str = ""  # a file that would be read instead
+
+    @property
+    def without(self) -> str:
+        """A file that would be read instead."""
+        return MAPS if (self.file, self.reader) == ("run/tracking/scores.json", "tracking") else ""
 
 
 def make(folder: Path) -> Path:
     """A run, its saved model and its pipeline, and a result of `cldis bench`, in `folder`."""
-    from cldis.hub.pipeline import CLDisPipeline
-
     photos, out = folder / "photos", folder / "run"
     photos.mkdir(parents=True)
     generator = np.random.default_rng(0)
@@ -121,12 +114,11 @@ def make(folder: Path) -> Path:
     run = RunFolder.create(out, Config().with_overrides(SETTINGS), source, str(photos))
     if not Trainer(run, source, quiet=True).fit():
         raise RuntimeError("interrupted")
-    model = load(out)
-    found = [{"accuracy": 0.5, "sign_accuracy": 0.75, "change": 0.1} for _ in range(2)]
-    about = {"kept": found, "chance": 0.25, "checkpoint": "000000000016"}
+    kept = [{"accuracy": 0.5, "sign_accuracy": 0.75, "change": 0.1} for _ in range(2)]
+    about = {"kept": kept, "chance": 0.25, "checkpoint": "000000000016"}
     save_directions(out, Directions.random(4, 2, 0).named(1, "light"), about)
     track_to_folder(out, str(photos), images=2, progress=False)
-    scene = scene_of(run, model, source, 1)
+    scene = scene_of(run, load(out), source, 1)
     Navigator(scene, NavigationConfig(directions=2), folder_of(out), progress=False).save()
     probe = {"dci_disentanglement": 0.5, "dci_completeness": 0.5, "estimator": "trees", "test": 9}
     probe |= {"accuracy": {"hue": 0.5}, "chance": {"hue": 0.1}}
@@ -135,66 +127,49 @@ def make(folder: Path) -> Path:
     write_json(out / "report.json", numbers)
     load(out).save_pretrained(folder / "saved", "mit")
     CLDisPipeline.of(load(out)).save_pretrained(folder / "pipe")
-    results = Path(__file__).resolve().parent.parent / "results"
-    result = next(path for path in sorted(results.glob("hours64/*.json")))
     (folder / "hours64").mkdir()
-    shutil.copy(result, folder / "hours64" / result.name)
+    shutil.copy(min((RESULTS / "hours64").glob("*.json")), folder / "hours64")
     return folder
 
 
-# --- what reads the files
+# --- what reads the files; each takes the folder of `make`
 
 
-def _info(folder: Path) -> None:
+def info(folder: Path) -> None:
     run = RunFolder.open(folder / "run")
-    found = run_info(run)
-    info_text(found)
+    info_text(run_info(run))
     lines = read_metrics(run.metrics)
-    last = {
-        kind: next((x for x in lines if x["kind"] == kind), None) for kind in ("train", "health")
-    }
-    numbers = {"images_seen": 16, "health": last["health"], "training": last["train"]}
+    health, train = (last_line(lines, kind) for kind in ("health", "train"))
+    numbers = {"images_seen": 16, "health": health, "training": train}
     verdict(run, numbers)
     health_rows(run, numbers)
 
 
-def _load(folder: Path) -> None:
-    _try_model(load(folder / "run"))
-
-
-def _try_model(model: Model) -> None:
+def opened(model: Model) -> Model:
     assert model.unit_std.shape == model.unit_mean.shape == (model.units,)
     assert bool(torch.isfinite(model.unit_mean).all()) and bool((model.unit_std >= 0).all())
-    side = model.resolution
-    model.encode(torch.zeros(1, 3, side, side))
+    model.encode(torch.zeros(1, 3, model.resolution, model.resolution))
+    return model
 
 
-def _resume(folder: Path) -> None:
+def resume(folder: Path) -> None:
     """What `Trainer.resume` reads."""
-    run = RunFolder.open(folder / "run")
     path = folder / "run" / CHECKPOINT
-    model = build(run.config)
+    model = build(RunFolder.open(folder / "run").config)
     load_into(model, load_tensors(path / "model.safetensors"), str(path))
-    names = [name for name, _ in model.named_parameters()]
-    slots = load_tensors(path / "optimizer.safetensors")
-    file = str(path / "optimizer.safetensors")
-    load_optimizer(torch.optim.Adam(model.parameters()), names, slots, file)
-    feedback = build_feedback(run.config, model.process)
-    load_feedback(feedback, read_state(path), path)
+    names, file = [name for name, _ in model.named_parameters()], path / "optimizer.safetensors"
+    load_optimizer(torch.optim.Adam(model.parameters()), names, load_tensors(file), str(file))
+    load_feedback(build_feedback(model.config, model.process), read_state(path), path)
 
 
-def _directions(folder: Path) -> None:
+def directions(folder: Path) -> None:
     found = directions_or_units(folder / "run", 4)
     found.shift(torch.ones(4), {found.count - 1: 1.0})
     [found.label(k) for k in range(found.count)]
     read_about(folder / "run")
 
 
-def _navigation(folder: Path) -> None:
-    read_config(folder_of(folder / "run"))
-
-
-def _tracking(folder: Path) -> None:
+def tracking(folder: Path) -> None:
     run = RunFolder.open(folder / "run")
     found = tracked(run, directions_or_units(run, 4))
     if found.scores is not None:
@@ -204,54 +179,55 @@ def _tracking(folder: Path) -> None:
     stored_scores(run.path)
 
 
-def _scores(folder: Path) -> None:
-    run_scores(folder / "run", "000000000016")
-
-
-def _saved(folder: Path) -> None:
-    model = Model.from_pretrained(folder / "saved")
-    _try_model(model)
-    directions = directions_or_units(folder / "saved", model.units)
+def saved(folder: Path) -> None:
+    model = opened(Model.from_pretrained(folder / "saved"))
     record = {**read_saved(folder / "saved"), **facts_of(model)}
-    card = model_card({**record, "config": model.config.to_dict()}, directions)
+    stored = directions_or_units(folder / "saved", model.units)
+    card = model_card({**record, "config": model.config.to_dict()}, stored)
     bare = re.sub(r"\\.", "", card)  # without what is escaped
     assert "\x1b" not in bare and "<script" not in bare, "markup got onto the card"
 
 
-def _pipeline(folder: Path) -> None:
-    from cldis.hub.pipeline import CLDisPipeline
-
-    CLDisPipeline.from_pretrained(folder / "pipe")
-
-
-def _result(folder: Path) -> None:
-    for path in (folder / "hours64").glob("*.json"):
-        record_settings(read_record(path))
+READERS: dict[str, Callable[[Path], object]] = {
+    "info": info,
+    "load": lambda folder: opened(load(folder / "run")),
+    "resume": resume,
+    "directions": directions,
+    "navigation": lambda folder: read_config(folder_of(folder / "run")),
+    "tracking": tracking,
+    "scores": lambda folder: run_scores(folder / "run", "000000000016"),
+    "saved": saved,
+    "pipeline": lambda folder: CLDisPipeline.from_pretrained(folder / "pipe"),
+    "result": lambda folder: record_settings(read_record(min((folder / "hours64").iterdir()))),
+}
+MAPS = "run/tracking/maps.safetensors"
+READ = (
+    ("run/run.json", "info"),
+    ("run/config.json", "load"),
+    ("run/metrics.jsonl", "info scores"),
+    (f"run/{CHECKPOINT}/state.json", "load resume"),
+    (f"run/{CHECKPOINT}/ema.safetensors", "load"),
+    (f"run/{CHECKPOINT}/optimizer.safetensors", "resume"),
+    ("run/navigation/directions.safetensors", "directions"),
+    ("run/navigation/state.safetensors", "navigation"),
+    ("run/tracking/scores.json", "tracking scores"),
+    (MAPS, "tracking"),
+    ("run/report.json", "scores"),
+    ("saved/config.json", "saved"),
+    ("saved/model.safetensors", "saved"),
+    ("saved/navigation/directions.safetensors", "saved"),
+    ("pipe/model_index.json", "pipeline"),
+    ("hours64/*.json", "result"),
+)
 
 
 def targets(folder: Path) -> list[Target]:
-    result = next((folder / "hours64").glob("*.json")).name
-    maps = "run/tracking/maps.safetensors"
+    """Every file with everything that reads it."""
     return [
-        Target("run/run.json", _info),
-        Target("run/config.json", _load),
-        Target("run/metrics.jsonl", _info),
-        Target("run/metrics.jsonl", _scores),
-        Target(f"run/{CHECKPOINT}/state.json", _load),
-        Target(f"run/{CHECKPOINT}/state.json", _resume),
-        Target(f"run/{CHECKPOINT}/ema.safetensors", _load),
-        Target(f"run/{CHECKPOINT}/optimizer.safetensors", _resume),
-        Target("run/navigation/directions.safetensors", _directions),
-        Target("run/navigation/state.safetensors", _navigation),
-        Target("run/tracking/scores.json", _tracking, maps),
-        Target("run/tracking/scores.json", _scores),
-        Target(maps, _tracking),
-        Target("run/report.json", _scores),
-        Target("saved/config.json", _saved),
-        Target("saved/model.safetensors", _saved),
-        Target("saved/navigation/directions.safetensors", _saved),
-        Target("pipe/model_index.json", _pipeline),
-        Target(f"hours64/{result}", _result),
+        Target(path.relative_to(folder).as_posix(), name, READERS[name])
+        for pattern, names in READ
+        for path in folder.glob(pattern)
+        for name in names.split()
     ]
 
 
@@ -297,6 +273,11 @@ def damaged_json(text: str, chance: random.Random) -> str:
     value = json.loads(text)
     for _ in range(chance.randint(1, 3)):
         value = restructured(value, chance)
+    return written(value)
+
+
+def written(value: Any) -> str:
+    """JSON with what `RAW` stands for."""
     text = json.dumps(value)
     for mark, raw in RAW.items():
         text = text.replace(json.dumps(mark), raw)
@@ -365,10 +346,7 @@ def damaged_tensors(data: bytes, chance: random.Random) -> bytes:
             entry["shape"] = chance.choice([[flat], [1, flat], [flat, 1]])
         else:
             header = restructured(header, chance)
-    text = json.dumps(header)
-    for mark, raw in RAW.items():
-        text = text.replace(json.dumps(mark), raw)
-    head = text.encode(errors="surrogatepass")
+    head = written(header).encode(errors="surrogatepass")
     return len(head).to_bytes(8, "little") + head + bytes(body)
 
 
@@ -434,10 +412,10 @@ def fuzz(folder: Path, files: int, seed: int) -> dict[str, Any]:
             continue
         if result not in ("opened", "refused"):
             defects.append(
-                {"file": i, "name": target.file, "reader": target.use.__name__, "what": result}
+                {"file": i, "name": target.file, "reader": target.reader, "what": result}
             )
             result = "defect"
-        name = f"{target.file} ({target.use.__name__.strip('_')})"
+        name = f"{target.file} ({target.reader})"
         counts.setdefault(name, Counter(opened=0, refused=0, defect=0))[result] += 1
     return {
         "files": files,
@@ -458,13 +436,7 @@ def main() -> int:
     logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as temporary:
         result = fuzz(make(Path(temporary) / "made"), options.files, options.seed)
-    width = max(map(len, result["counts"]))
-    print(f"{'file (reader)':{width}}  opened  refused  defects")
-    for name, row in result["counts"].items():
-        print(f"{name:{width}}  {row['opened']:6}  {row['refused']:7}  {row['defect']:7}")
-    for defect in result["defects"][:40]:
-        print(f"{defect['file']} {defect['name']} {defect['reader']}: {defect['what']}")
-    print(f"slowest {result['slowest_seconds']} s, {len(result['defects'])} defects")
+    print(json.dumps(result, indent=2))
     if options.out:
         command = f"python benchmarks/fuzz_runs.py --files {options.files} --seed {options.seed}"
         write_json(options.out, {"command": command, "versions": versions(), **result})

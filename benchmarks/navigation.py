@@ -32,15 +32,15 @@ def untrained(run: RunFolder) -> Model:
     """The networks of a run as they were before any training, with their own unit statistics."""
     torch.manual_seed(run.config.training.seed)
     loop = build(run.config)
-    source = open_run_data(run)
-    units = unit_statistics(loop.eval(), source)
+    units = unit_statistics(loop.eval(), open_run_data(run))
     return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]))
 
 
 def row(run: RunFolder, model: Model, config: NavigationConfig) -> dict[str, Any]:
     """Navigate once; recognition per direction and on the whole."""
     with tempfile.TemporaryDirectory() as folder:
-        navigator = Navigator(scene_of(run, model, config.steps), config, Path(folder))
+        scene = scene_of(run, model, open_run_data(run), config.steps)
+        navigator = Navigator(scene, config, Path(folder))
         navigator.fit()
         found = navigator.recognise()
     matrix = navigator.matrix.weight.detach()

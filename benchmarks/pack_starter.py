@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from shared import RESULTS, last_line, provenance
 
-from cldis.config import Config, FeedbackConfig, keys
+from cldis.config import Config, FeedbackConfig
 from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.io import write_bytes, write_json
@@ -41,19 +41,19 @@ SCORED = 6000  # images the probe sees, half of them to train on
 
 def command(config: Config) -> str:
     """What trains this configuration with its recipe of today, differences spelled out."""
-    words = ["cldis train rooms --recipe", config.recipe]
-    today, then = recipe_config(config.recipe).to_dict(), config.to_dict()
-    for key in keys():
-        section, name = key.split(".")
-        if name not in KEPT and today[section][name] != then[section][name]:
-            words.append(f"--set {key}={json.dumps(then[section][name])}")
-    return " ".join(words)
+    today = recipe_config(config.recipe).flat()
+    words = [
+        f"--set {key}={json.dumps(value)}"
+        for key, value in config.flat().items()
+        if key.split(".")[-1] not in KEPT and today[key] != value
+    ]
+    return " ".join([f"cldis train rooms --recipe {config.recipe}", *words])
 
 
 def probe(run: Path, source: ImageSource) -> dict[str, Any]:
     """Factor recovery from each code."""
     indices = np.sort(np.random.default_rng(1).choice(len(source), SCORED, replace=False))
-    codes = load(run).encode(to_model(source.batch(indices)))
+    codes = load(run).encode_source(source, indices)
     factors, names = source.factors(indices), source.factor_names
     return {
         name: factor_probe(q.mean.numpy(), factors, names)

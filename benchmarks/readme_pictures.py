@@ -76,10 +76,7 @@ def main() -> None:
     x_T = model.invert(start, z, STEPS)
     found = best_tracked(run, model) if chosen.kind == "tracked" else strongest(model, z, x_T)
     picked = found[: chosen.rows]
-    x_T = x_T.expand(len(AMOUNTS), -1, -1, -1)
-    amounts = torch.tensor(AMOUNTS)[:, None]
-    rows = [model.decode(z + amounts * step, x_T, STEPS) for _, step in picked]
-    page = grid(torch.stack(rows))
+    page = grid(torch.cat([model.move_along(z, x_T, step, AMOUNTS, STEPS) for _, step in picked]))
     page = page.resize((page.width * chosen.zoom, page.height * chosen.zoom), Image.Resampling.BOX)
     captions = [f"{amount:+g}" if amount else "0" for amount in AMOUNTS]
     save_png(captioned(page, captions, [caption for caption, _ in picked]), chosen.out)

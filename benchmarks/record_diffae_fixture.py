@@ -198,21 +198,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("checkout", type=Path, help="folder of the official code")
-    parser.add_argument("--commit", help="its commit; default: ask git in that folder")
-    parser.add_argument("--out", type=Path, default=FIXTURES, help="where the fixture goes")
-    arguments = parser.parse_args()
-    commit = arguments.commit or subprocess.run(
-        ["git", "-C", str(arguments.checkout), "rev-parse", "HEAD"],
-        check=True, capture_output=True, text=True,
-    ).stdout.strip()  # fmt: skip
-    outputs, description = record(arguments.checkout.resolve(), commit)
+    checkout = parser.parse_args().checkout.resolve()
+    asked = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    commit = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    outputs, description = record(checkout, commit)
 
     from safetensors.torch import save
 
     from cldis.io import write_bytes, write_text
 
-    write_bytes(arguments.out / "diffae_celeba64.safetensors", save(outputs))
-    write_text(arguments.out / "diffae_celeba64.json", _compact_json(description))
+    write_bytes(FIXTURES / "diffae_celeba64.safetensors", save(outputs))
+    write_text(FIXTURES / "diffae_celeba64.json", _compact_json(description))
     print(json.dumps(description["statistics"], indent=2))
 
 

@@ -7,11 +7,16 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
 
+from cldis.io import write_bytes
 from cldis.training.run_folder import git_revision, versions
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -26,6 +31,18 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPU, "
         + ("one thread" if threads == 1 else f"{threads} threads"),
     }
+
+
+def cached(path: Path, about: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors in a file, made anew where it is not there or not of `about`."""
+    if path.is_file():
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("about") == about:
+                return {name: file.get_tensor(name) for name in file.keys()}
+    tensors = make()
+    write_bytes(path, save(tensors, metadata={"about": about}))
+    print(path.stem, flush=True)
+    return tensors
 
 
 def last_line(lines: list[dict[str, Any]], kind: str) -> dict[str, Any] | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,15 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from shared import cached
 
 from cldis.bench.score import pool
 from cldis.data import open_data
 from cldis.data.source import ImageSource
-from cldis.images import to_model
-from cldis.io import write_bytes
 from cldis.methods.build import build
 from cldis.model import Model
-from cldis.networks.gaussian import kl_to_standard
+from cldis.networks.gaussian import Gaussian, kl_to_standard
 from cldis.training.checkpoint import load_into, load_tensors, read_state
 from cldis.training.run_folder import RunFolder
 
@@ -82,28 +79,24 @@ class Run:
         return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]), batch=128)
 
     @cached_property
-    def _encoded(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes [n, d], and which units are informative [d]."""
-        codes, nats = [], []
-        for part in np.array_split(self.indices, -(-len(self.indices) // 256)):
-            both = self.model.encode(to_model(self.source.batch(part)))
-            found = both.sem if self.code == "z_sem" else both.disen
-            assert found is not None
-            codes.append(found.mean)
-            nats.append(kl_to_standard(found).mean(dim=0))
-        mean = torch.cat(codes).numpy()
-        varies = mean.std(axis=0) > 1e-6
-        if self.code == "z_sem" and not self.model.config.model.gaussian:
-            return mean, varies  # a code of points has no KL
-        return mean, varies & (torch.stack(nats).mean(dim=0).numpy() > INFORMATIVE)
+    def encoded(self) -> Gaussian:
+        codes = self.model.encode_source(self.source, self.indices)
+        found = codes.sem if self.code == "z_sem" else codes.disen
+        assert found is not None
+        return found
 
-    @property
+    @cached_property
     def codes(self) -> np.ndarray:
-        return self._encoded[0]
+        """[n, d]."""
+        return self.encoded.mean.numpy()
 
-    @property
+    @cached_property
     def informative(self) -> np.ndarray:
-        return self._encoded[1]
+        """Which units are, [d]."""
+        varies = self.codes.std(axis=0) > 1e-6
+        if self.code == "z_sem" and not self.model.config.model.gaussian:
+            return varies  # a code of points has no KL
+        return varies & (kl_to_standard(self.encoded).mean(dim=0).numpy() > INFORMATIVE)
 
     def directions(self, variant: str) -> np.ndarray:
         """Orthogonal [d, d]; column k is direction k in units of each unit's spread."""
@@ -127,10 +120,7 @@ class Run:
 
     def draw(self, z: torch.Tensor, x_T: torch.Tensor) -> np.ndarray:
         """Decoded uint8 [n, H, W, 3]; a VAE has no use for x_T."""
-        if self.code == "z_sem":
-            pictures = self.model.decode(z, x_T, STEPS, fast=True)
-        else:
-            pictures = torch.cat([self.model.decode_vae(part) for part in z.split(256)])
+        pictures = self.model.decode(z, x_T, STEPS, fast=True)
         grey = pictures.clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
         return grey.permute(0, 2, 3, 1).numpy()
 
@@ -169,16 +159,10 @@ class Run:
 
     def kept(self, what: str, draw: Callable[[], np.ndarray]) -> np.ndarray:
         """Pictures on disk, so that a score can be taken anew without drawing them again."""
-        settings = f"{self.record['fingerprint']} {self.record['finished']} {TRAVERSALS}"
-        digest = hashlib.sha256(settings.encode()).hexdigest()[:12]
-        path = SCRATCH / "pictures" / f"{self.name}-{what}-{digest}.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                return file["pictures"]
-        pictures, buffer = draw(), io.BytesIO()
-        np.savez_compressed(buffer, pictures=pictures)
-        write_bytes(path, buffer.getvalue())
-        return pictures
+        about = f"{self.record['fingerprint']} {self.record['finished']} {TRAVERSALS}"
+        path = SCRATCH / "pictures" / f"{self.name}-{what}.safetensors"
+        made = cached(path, about, lambda: {"pictures": torch.from_numpy(draw())})
+        return made["pictures"].numpy()
 
 
 @lru_cache

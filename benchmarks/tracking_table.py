@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -115,20 +115,24 @@ def read_runs(folder: Path, settings: dict[str, Any]) -> tuple[list[Run], int]:
     return list(runs.values()), stale
 
 
+def both(pairs: Iterable[tuple[float | None, float | None]]) -> np.ndarray:
+    """The pairs of which neither is missing, [2, n]."""
+    return np.array([pair for pair in pairs if None not in pair], dtype=float).reshape(-1, 2).T
+
+
 def setting_of(runs: list[Run]) -> str:
     """`standard` where every run has it; intermediate checkpoints have `fast` alone."""
     return "standard" if all("standard" in run["labels"] for run in runs) else "fast"
 
 
 def correlation(runs: list[Run], column: str, truth: Callable[[Run], float]) -> str:
-    pairs = [(found, truth(run)) for run in runs if (found := value(run, column)) is not None]
-    if len(pairs) < FEWEST:
+    x, y = both((value(run, column), truth(run)) for run in runs)
+    if len(x) < FEWEST:
         return "–"
-    x, y = np.array(pairs).T
     rho, span = spearman(x, y), interval(x, y, spearman)
     if rho is None or span is None:
         return "constant"
-    fewer = f" (n = {len(pairs)})" if len(pairs) < len(runs) else ""
+    fewer = f" (n = {len(x)})" if len(x) < len(runs) else ""
     return f"{rho:+.2f} [{span[0]:+.2f}, {span[1]:+.2f}]{fewer}"
 
 
@@ -177,12 +181,10 @@ def controls(runs: list[Run]) -> list[str]:
     for column in (WITH_LABELS, *COLUMNS):
         cells = []
         for control in CONTROLS:
-            both = [(value(run, column), value(run, column, control)) for run in runs]
-            both = [pair for pair in both if None not in pair]
-            if len(both) < FEWEST:
+            raw, worse = both((value(run, column), value(run, column, control)) for run in runs)
+            if len(raw) < FEWEST:
                 cells += ["–", "–"]
                 continue
-            raw, worse = np.array(both).T
             span = interval(raw, worse, share_lower)
             assert span is not None
             words = f"{share_lower(raw, worse):.2f} [{span[0]:.2f}, {span[1]:.2f}]"
@@ -197,11 +199,9 @@ def together(runs: list[Run]) -> list[str]:
     rows = [["score", "ρ with DCI-D (fast)"]]
     for column in COLUMNS:
         variants = [(run, v) for run in runs for v in ("raw", *CONTROLS)]
-        pairs = [(value(run, column, v), value(run, WITH_LABELS, v)) for run, v in variants]
-        pairs = [pair for pair in pairs if None not in pair]
-        if len(pairs) < 3 * FEWEST or column == "informative units":
+        x, y = both((value(run, column, v), value(run, WITH_LABELS, v)) for run, v in variants)
+        if len(x) < 3 * FEWEST or column == "informative units":
             continue
-        x, y = np.array(pairs, dtype=float).T
         rho = spearman(x, y)
         rows.append([column, "constant" if rho is None else f"{rho:+.2f}"])
     return markdown(rows)

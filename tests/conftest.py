@@ -12,6 +12,7 @@ import pytest
 
 from browsers import FLAGS, find_chromium
 from support.photos import write_photos
+from support.small import TRAIN
 
 # The suite may run under nohup, which makes children ignore what some tests send them.
 if hasattr(signal, "SIGHUP"):
@@ -59,6 +60,25 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_photos(folder / "discs", 80)
     (folder / "discs" / "broken.jpg").write_bytes(b"no picture")
     return folder
+
+
+@pytest.fixture(scope="session")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `cldis train` leaves on `photos` after 192 images. Not to be changed."""
+    return _trained(photos, tmp_path_factory.mktemp("runs") / "discs")
+
+
+@pytest.fixture(scope="session")
+def vae_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of method `vae`. Not to be changed."""
+    return _trained(photos, tmp_path_factory.mktemp("runs") / "vae", "--set", "method=vae")
+
+
+def _trained(photos: Path, out: Path, *more: str) -> Path:
+    from cldis.cli import main
+
+    assert main(["train", str(photos), "--out", str(out), *TRAIN, *more]) == 0
+    return out
 
 
 @pytest.fixture(scope="session")

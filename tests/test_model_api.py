@@ -14,6 +14,7 @@ from torch import Tensor
 
 from cldis.model import Model
 from loop.small import pictures, small_loop
+from support.command import refused
 
 UNITS, SIDE, STEPS = 4, 16, 6
 STD = torch.tensor([0.5, 1.0, 2.0, 0.25])
@@ -169,6 +170,12 @@ def test_random_images_depend_on_the_seed_alone(model: Model, images: Tensor) ->
     assert torch.equal(random, first)
 
 
+def test_random_codes_vary_as_those_of_the_training_images(model: Model) -> None:
+    z = model.random_codes(4000)
+    assert torch.equal(z, model.random_codes(4000)) and z.shape == (4000, UNITS)
+    torch.testing.assert_close(z.std(dim=0), STD, rtol=0.05, atol=0)
+
+
 def test_inputs_are_left_as_they_were(model: Model, images: Tensor) -> None:
     x, z = images.clone(), model.encode(images).z
     kept = z.clone()
@@ -221,14 +228,6 @@ BAD_SHIFTS: dict[str, dict[Any, Any]] = {
 }
 
 
-def _refused(call: Callable[[], object]) -> str:
-    with pytest.raises(ValueError) as caught:
-        call()
-    text = str(caught.value)
-    assert text and "\n" not in text
-    return text
-
-
 @pytest.mark.parametrize("what", BAD_IMAGES)
 def test_wrong_images_are_refused_everywhere(model: Model, what: str) -> None:
     bad = BAD_IMAGES[what]
@@ -242,7 +241,7 @@ def test_wrong_images_are_refused_everywhere(model: Model, what: str) -> None:
         lambda: model.traverse_from(Z, bad, 0, [0.0]),
         lambda: model.reconstruct(bad),
     ):
-        assert "images" in _refused(call)
+        assert "images" in refused(call)
 
 
 @pytest.mark.parametrize("what", OUTSIDE)
@@ -255,7 +254,7 @@ def test_images_outside_their_range_are_refused_and_starts_are_not(model: Model,
         lambda: model.traverse(bad, 0, [0.0]),
         lambda: model.reconstruct(bad),
     ):
-        assert "expected floats in [-1, 1]" in _refused(call) and "127.5" in _refused(call)
+        assert "expected floats in [-1, 1]" in refused(call) and "127.5" in refused(call)
     assert model.decode(Z, bad, 1).shape == X.shape
     assert model.traverse_from(Z, bad, 0, [0.0], 1).shape == (2, 1, 3, SIDE, SIDE)
     model.encode(X + 1.001)  # rounding
@@ -263,12 +262,12 @@ def test_images_outside_their_range_are_refused_and_starts_are_not(model: Model,
 
 @pytest.mark.parametrize("what", ["NumPy", "bytes", "integers"])
 def test_what_is_no_tensor_of_floats_is_told_how_to_become_one(model: Model, what: str) -> None:
-    assert "cldis.images.to_model" in _refused(lambda: model.encode(BAD_IMAGES[what]))
+    assert "cldis.images.to_model" in refused(lambda: model.encode(BAD_IMAGES[what]))
 
 
 @pytest.mark.parametrize("change", [np.zeros(UNITS), torch.zeros(1), torch.zeros(2, UNITS)])
-def test_a_change_of_another_shape_is_refused(model: Model, change: Any) -> None:
-    assert "change of z" in _refused(lambda: model.move(X, change, 1))
+def test_a_change_of_another_shape_isrefused(model: Model, change: Any) -> None:
+    assert "change of z" in refused(lambda: model.move(X, change, 1))
 
 
 @pytest.mark.parametrize("what", BAD_CODES)
@@ -279,7 +278,7 @@ def test_wrong_codes_are_refused_everywhere(model: Model, what: str) -> None:
         lambda: model.decode(bad, X),
         lambda: model.traverse_from(bad, X, 0, [0.0]),
     ):
-        assert "codes" in _refused(call)
+        assert "codes" in refused(call)
 
 
 @pytest.mark.parametrize("what", BAD_SHIFTS)
@@ -292,7 +291,7 @@ def test_wrong_shifts_are_refused_everywhere(model: Model, what: str) -> None:
         lambda: model.traverse(X, unit, [amount], 1),
         lambda: model.traverse_from(Z, X, unit, [0.0, amount], 1),
     ):
-        text = _refused(call)
+        text = refused(call)
         assert repr(unit) in text
         assert "units are 0..3" in text or "not a finite number" in text
 
@@ -305,12 +304,12 @@ def test_wrong_steps_are_refused_everywhere(model: Model, steps: Any) -> None:
         lambda: model.decode(Z, steps=steps, fast=True),
         lambda: model.edit(X, {}, steps),
     ):
-        assert "1..1000" in _refused(call)
+        assert "1..1000" in refused(call)
 
 
 @pytest.mark.parametrize("batch", [0, -4])
-def test_a_batch_without_images_is_refused(batch: int) -> None:
-    assert "batch" in _refused(lambda: _model(batch=batch))
+def test_a_batch_without_images_isrefused(batch: int) -> None:
+    assert "batch" in refused(lambda: _model(batch=batch))
 
 
 def test_a_vae_alone_draws_with_its_mean_picture() -> None:
@@ -331,7 +330,7 @@ def test_a_vae_alone_draws_with_its_mean_picture() -> None:
     torch.testing.assert_close(model.traverse(X, 0, [0.0, 1.5])[:, 1], moved)
     assert model.decode(Z[:0]).shape == (0, *X.shape[1:])
     for call in (lambda: model.invert(X), lambda: model.invert(X, Z)):
-        assert "method" in _refused(call) and "vae" in _refused(call).lower()
+        assert "method" in refused(call) and "vae" in refused(call).lower()
 
 
 def test_the_loop_draws_by_diffusion_and_its_vae_beside_it() -> None:
@@ -340,4 +339,4 @@ def test_the_loop_draws_by_diffusion_and_its_vae_beside_it() -> None:
     assert list(drawn) == ["inverted", "random", "vae"] and model.diffuses
     assert codes.disen is not None and codes.main is codes.sem
     assert torch.equal(drawn["vae"], model.decode_vae(codes.disen.mean))
-    assert "has no VAE" in _refused(lambda: _model("encdiff").decode_vae(Z))
+    assert "has no VAE" in refused(lambda: _model("encdiff").decode_vae(Z))

@@ -55,13 +55,14 @@ def same_length(images: Tensor, z: Tensor) -> None:
         raise ValueError(f"{len(images)} images but {len(z)} codes; give one code per image")
 
 
-def finite(amount: Any, unit: Any) -> float:
+def finite(amount: Any, where: str) -> float:
+    """Raises ValueError: no finite number."""
     try:
         value = float(amount)
     except (TypeError, ValueError):
         value = float("nan")
     if not abs(value) < float("inf"):
-        raise ValueError(f"shift {amount!r} of unit {unit} is not a finite number")
+        raise ValueError(f"amount {amount!r} {where} is not a finite number")
     return value
 
 

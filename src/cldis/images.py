@@ -32,24 +32,32 @@ def from_uint8(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1)
 
 
-def grid(cells: Tensor, gap: int = 2) -> Image.Image:
-    """cells [rows, columns, 3, H, W] in [-1, 1] -> one picture with white gaps."""
+def grid(cells: Tensor, gap: int = 2, clear: bool = False) -> Image.Image:
+    """cells [rows, columns, 3, H, W] in [-1, 1] -> one picture with white gaps, or `clear` ones."""
     rows, columns, _, height, width = cells.shape
-    page = torch.full((3, rows * (height + gap) + gap, columns * (width + gap) + gap), 255)
-    page = page.to(torch.uint8)
+    shape = (3 + clear, rows * (height + gap) + gap, columns * (width + gap) + gap)
+    page = torch.full(shape, 255, dtype=torch.uint8)
+    page[3:] = 0
     for r, row in enumerate(to_uint8(cells)):
         for c, cell in enumerate(row):
             top, left = gap + r * (height + gap), gap + c * (width + gap)
-            page[:, top : top + height, left : left + width] = cell
+            place = page[:, top : top + height, left : left + width]
+            place[:3], place[3:] = cell, 255
     return Image.fromarray(page.permute(1, 2, 0).numpy())
 
 
-def reduced(cells: Tensor) -> Tensor:
-    """Pictures [..., 3, H, W] with sides of at most `SHOWN_SIDE` pixels."""
-    if cells.shape[-1] <= SHOWN_SIDE:
+def reduced(cells: Tensor, side: int = SHOWN_SIDE) -> Tensor:
+    """Pictures [..., 3, H, W] with sides of at most `side` pixels, by averaging."""
+    if cells.shape[-1] <= side:
         return cells
-    small = F.interpolate(cells.flatten(0, -4), size=(SHOWN_SIDE, SHOWN_SIDE), mode="area")
+    small = F.interpolate(cells.flatten(0, -4), size=(side, side), mode="area")
     return small.unflatten(0, cells.shape[:-3])
+
+
+def enlarged(cells: Tensor, side: int) -> Tensor:
+    """Pictures [..., 3, H, W] whose pixels are repeated until a side has at least `side`."""
+    times = max(1, -(-side // cells.shape[-1]))
+    return cells.repeat_interleave(times, dim=-1).repeat_interleave(times, dim=-2)
 
 
 def png_bytes(picture: Image.Image) -> bytes:

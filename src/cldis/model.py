@@ -174,9 +174,11 @@ class Model:
         """Where the pictures of codes begin: the inverted x_T, or None of a VAE alone."""
         return self.invert(images, z, steps) if self.diffuses else None
 
-    def reconstruct(self, images: Tensor, steps: int = STEPS, seed: int = 0) -> dict[str, Tensor]:
+    def reconstruct(
+        self, images: Tensor, steps: int = STEPS, seed: int = 0, x_T: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """`inverted` and `random`, decoded from the inverted x_T and from a random one, and `vae`,
-        the picture of the VAE; those that the method has.
+        the picture of the VAE; those that the method has. `x_T`: their `start`, where it is known.
 
         With the inverted x_T even an empty z_sem reconstructs; only `random` shows what it holds.
         """
@@ -184,7 +186,8 @@ class Model:
         drawn = {}
         if codes.sem is not None:
             z = codes.sem.mean
-            drawn["inverted"] = self.decode(z, self.invert(images, z, steps), steps)
+            x_T = self.invert(images, z, steps) if x_T is None else x_T
+            drawn["inverted"] = self.decode(z, x_T, steps)
             drawn["random"] = self.decode(z, None, steps, seed)
         if codes.disen is not None:
             drawn["vae"] = self.decode_vae(codes.disen.mean)
@@ -215,7 +218,7 @@ class Model:
         self, z: Tensor, x_T: Tensor | None, unit: int, amounts: Sequence[float], steps: int = STEPS
     ) -> Tensor:
         """As `traverse`, from codes and their `start`."""
-        checked = [finite(amount, unit) for amount in amounts]
+        checked = [finite(amount, f"of unit {unit}") for amount in amounts]
         return self.move_along(z, x_T, self.shift({unit: 1.0}), checked, steps)
 
     def move_along(
@@ -249,7 +252,7 @@ class Model:
         for unit, amount in shifts.items():
             if not isinstance(unit, Integral) or not 0 <= unit < self.units:
                 raise ValueError(f"unit {unit!r} does not exist; units are 0..{self.units - 1}")
-            change[int(unit)] += finite(amount, unit) * self.unit_std[unit]
+            change[int(unit)] += finite(amount, f"of unit {unit}") * self.unit_std[unit]
         return change
 
     def random_codes(self, n: int, seed: int = 0) -> Tensor:

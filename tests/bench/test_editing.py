@@ -8,7 +8,7 @@ import pytest
 
 from support.scripts import load_script
 
-page, summary = load_script("editing_page"), load_script("editing_summary")
+page = summary = load_script("editing_page")
 
 
 def scores(intended: float | None, draws: list[float | None]) -> dict[str, Any]:

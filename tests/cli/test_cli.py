@@ -23,13 +23,6 @@ from support.photos import write_photos
 from support.small import TRAIN
 
 
-@pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "discs"
-    assert main(["train", str(photos), "--out", str(out), *TRAIN]) == 0
-    return out
-
-
 def photo(photos: Path, index: int = 0) -> str:
     return str(photos / "discs" / f"photo_{index:03d}.png")
 

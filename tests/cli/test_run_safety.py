@@ -43,9 +43,22 @@ def home(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path(shutil.copytree(made, tmp_path / "moved"))
 
 
+@pytest.fixture
+def run(home: Path) -> Path:
+    """The run in it."""
+    return home / "photos" / "runs" / "one"
+
+
 def about(run: Path) -> dict[str, str]:
     data: dict[str, str] = json.loads((run / "run.json").read_text())["data"]
     return data
+
+
+def told(run: Path, **data: str) -> None:
+    """Let the run say something else of its data."""
+    about = json.loads((run / "run.json").read_text())
+    about["data"] |= data
+    (run / "run.json").write_text(json.dumps(about))
 
 
 def newest(run: Path) -> Path:
@@ -53,9 +66,8 @@ def newest(run: Path) -> Path:
 
 
 def test_a_model_needs_only_averages_and_state(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = home / "photos" / "runs" / "one"
     (newest(run) / "optimizer.safetensors").unlink()
     photo = str(home / "photos" / "photo_000.png")
     assert main(["edit", str(run), photo, "--shift", "0=1", "--out", str(home / "out")]) == 0
@@ -68,9 +80,8 @@ def test_a_model_needs_only_averages_and_state(
 
 
 def test_resuming_names_an_older_checkpoint_that_is_whole(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = home / "photos" / "runs" / "one"
     older = run / "checkpoints" / "000000000096"
     assert older.is_dir()
     (newest(run) / "model.safetensors").unlink()
@@ -79,9 +90,8 @@ def test_resuming_names_an_older_checkpoint_that_is_whole(
 
 
 def test_a_log_is_kept_when_a_run_starts_anew(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = home / "photos" / "runs" / "one"
     log = (run / "metrics.jsonl").read_bytes()
     shutil.rmtree(run / "checkpoints")
     command = ["train", str(home / "photos"), "--out", str(run), "--resume", "--images", "96"]
@@ -91,9 +101,8 @@ def test_a_log_is_kept_when_a_run_starts_anew(
     assert (run / "metrics.jsonl").read_bytes() not in (b"", log)
 
 
-def test_one_writer_at_a_time(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_writer_at_a_time(home: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The lock is another process's: flock tells processes, and descriptors, apart."""
-    run = home / "photos" / "runs" / "one"
     photos = str(home / "photos")
     held = "import sys, time; sys.argv = ['cldis', 'navigate', 'that run'];"
     held += "from pathlib import Path; from cldis.training.lock import run_lock\n"
@@ -146,10 +155,8 @@ def test_other_images_are_not_taken_for_those_of_the_run(
     """The folder is there, its pictures are others: said, and the named right ones are recorded."""
     shutil.move(home / "photos" / "runs" / "one", home / "one")
     run = home / "one"
-    data = json.loads((run / "run.json").read_text())
     write_photos(home / "others", 40, seed=5)
-    data["data"] |= {"source": str(home / "others"), "relative": "others"}
-    (run / "run.json").write_text(json.dumps(data))
+    told(run, source=str(home / "others"), relative="others")
     for command in (["traverse", str(run), "--out", str(home / "out")], ["navigate", str(run)]):
         line = fails(capsys, *command)
         assert "does not hold the images" in line and "--data" in line
@@ -162,8 +169,7 @@ def test_other_images_are_not_taken_for_those_of_the_run(
     assert "does not hold the images" in line and about(run)["source"] == str(home / "photos")
 
 
-def test_resuming_records_where_the_images_are_now(home: Path) -> None:
-    run = home / "photos" / "runs" / "one"
+def test_resuming_records_where_the_images_are_now(home: Path, run: Path) -> None:
     shutil.copytree(home / "photos", home / "new", ignore=shutil.ignore_patterns("runs"))
     command = ["train", str(home / "new"), "--out", str(run), "--resume", "--images", "288"]
     assert main(command) == 0
@@ -171,14 +177,11 @@ def test_resuming_records_where_the_images_are_now(home: Path) -> None:
 
 
 def test_a_report_without_the_right_images_shows_none(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run.json names another folder of the user: nothing of it is shown, nothing is lost."""
-    run = home / "photos" / "runs" / "one"
-    data = json.loads((run / "run.json").read_text())
     write_photos(home / "private", 15, seed=8)
-    data["data"] |= {"source": str(home / "private"), "relative": "../../../private"}
-    (run / "run.json").write_text(json.dumps(data))
+    told(run, source=str(home / "private"), relative="../../../private")
     page = (run / "report.html").read_bytes()
     line = fails(capsys, "report", str(run))
     assert "does not hold the images" in line and "report.html shows them and is kept" in line
@@ -189,21 +192,18 @@ def test_a_report_without_the_right_images_shows_none(
     assert "held_out" not in numbers and "does not hold the images" in numbers["data_missing"]
 
 
-def test_nothing_is_downloaded_unasked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = home / "photos" / "runs" / "one"
-    data = json.loads((run / "run.json").read_text())
-    data["data"]["source"] = "hf:someone/private"
-    del data["data"]["relative"]
-    (run / "run.json").write_text(json.dumps(data))
+def test_nothing_is_downloaded_unasked(
+    home: Path, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told(run, source="hf:someone/private", relative="gone")
     line = fails(capsys, "traverse", str(run), "--out", str(home / "out"))
     assert "hf:someone/private, which is not downloaded unasked" in line
 
 
 def test_scores_of_the_runs_own_images_are_kept(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("cv2")
-    run = home / "photos" / "runs" / "one"
     (run / "tracking").mkdir()
     scores = run / "tracking" / "scores.json"
     scores.write_text('{"data": {"trained_on": true}}')

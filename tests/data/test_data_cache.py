@@ -18,6 +18,7 @@ from PIL import Image
 
 from cldis.data.cache import default_cache_dir
 from cldis.data.folder import Folder
+from support.photos import write_photos
 
 SIDE = 8
 
@@ -25,9 +26,7 @@ SIDE = 8
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     root = tmp_path / "photos"
-    root.mkdir()
-    for index in range(40):
-        save(root / f"{index:02d}.png", index)
+    write_photos(root, 40, SIDE)
     (root / "broken.png").write_bytes(b"\x89PNG")
     return root
 
@@ -45,9 +44,10 @@ def stamp(cache: Path) -> dict[str, int]:
     return {path.name: path.stat().st_mtime_ns for path in cache.iterdir()}
 
 
-def test_kept_and_used_again(photos: Path, tmp_path: Path) -> None:
+def test_kept_and_used_again(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "cache"
     first = Folder(photos, SIDE, cache)
+    monkeypatch.setattr("cldis.data.cache._try_decode", pytest.fail)
     before = stamp(cache)
     assert sorted(Path(name).suffix for name in before) == [".json", ".npy"]
     second = Folder(photos, SIDE, cache)
@@ -57,16 +57,18 @@ def test_kept_and_used_again(photos: Path, tmp_path: Path) -> None:
     assert len(first.fingerprint) == 64 and len(first.skipped) == 1
     array = np.load(next(cache.glob("*.npy")), allow_pickle=False)
     assert array.dtype == np.uint8 and array.shape == (40, 3, SIDE, SIDE)
+    index = json.loads(next(cache.glob("*.json")).read_text(encoding="utf-8"))
+    assert len(index["labels"]) == 40 and index["settings"]["resolution"] == SIDE
 
 
 def test_fingerprint_follows_the_content(photos: Path, tmp_path: Path) -> None:
     """Not the place, not the time; the pixels and the settings."""
     first = Folder(photos, SIDE, tmp_path / "one")
     moved = photos.rename(tmp_path / "moved")
-    os.utime(moved / "00.png")
+    os.utime(moved / "photo_000.png")
     assert Folder(moved, SIDE, tmp_path / "two").fingerprint == first.fingerprint
     assert Folder(moved, 2 * SIDE, tmp_path / "two").fingerprint != first.fingerprint
-    save(moved / "00.png", 1000)
+    save(moved / "photo_000.png", 1000)
     assert Folder(moved, SIDE, tmp_path / "two").fingerprint != first.fingerprint
 
 
@@ -74,13 +76,13 @@ def test_fingerprint_follows_the_content(photos: Path, tmp_path: Path) -> None:
 def test_every_change_is_noticed(photos: Path, tmp_path: Path, change: str) -> None:
     before = content(Folder(photos, SIDE, tmp_path / "cache"))
     if change == "edit":
-        save(photos / "07.png", 1000)
+        save(photos / "photo_007.png", 1000)
     elif change == "add":
         save(photos / "99.png", 1000)
     elif change == "remove":
-        (photos / "07.png").unlink()
+        (photos / "photo_007.png").unlink()
     elif change == "rename":
-        (photos / "07.png").rename(photos / "99.png")
+        (photos / "photo_007.png").rename(photos / "99.png")
     else:
         save(photos / "broken.png", 1000)
     after = content(Folder(photos, SIDE, tmp_path / "cache"))
@@ -250,12 +252,6 @@ def test_default_place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert default_cache_dir() == tmp_path / "xdg" / "cldis"
     monkeypatch.setenv("CLDIS_CACHE", "~/here")
     assert default_cache_dir() == tmp_path / "here"
-
-
-def test_index_is_plain_json(photos: Path, tmp_path: Path) -> None:
-    Folder(photos, SIDE, tmp_path / "cache")
-    index = json.loads(next((tmp_path / "cache").glob("*.json")).read_text(encoding="utf-8"))
-    assert len(index["labels"]) == 40 and index["settings"]["resolution"] == SIDE
 
 
 def test_progress(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

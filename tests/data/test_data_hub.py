@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ from PIL import Image
 
 from cldis.data import load_photo, open_data
 from cldis.data.hub import Hub
+from support.command import refused, without
 
 SIDE = 16
 
@@ -92,29 +91,13 @@ def test_what_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "no folder here": "nobody/nothing-of-this-name",
     }
     for words, dataset in wrong.items():
-        with pytest.raises(ValueError, match=words) as caught:
-            Hub(dataset, SIDE, tmp_path / "cache")
-        assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="no folder here"):
-        open_data("nobody/nothing-of-this-name", SIDE, tmp_path / "cache")
-
-
-ABSENT = """
-import sys
-sys.modules["datasets"] = None  # what an import finds where the extra is not installed
-from cldis.data import open_data
-try:
-    open_data(sys.argv[1], 16)
-except ValueError as error:
-    print(error)
-"""
+        refused(lambda dataset=dataset: Hub(dataset, SIDE, tmp_path / "cache"), words)
+    name = "nobody/nothing-of-this-name"
+    refused(lambda: open_data(name, SIDE, tmp_path / "cache"), "no folder here")
 
 
 @pytest.mark.parametrize("name", ["hf:mnist", "owner/name"])
 def test_without_the_extra(tmp_path: Path, name: str) -> None:
-    arguments = [sys.executable, "-c", ABSENT, name]
-    answer = subprocess.run(
-        arguments, capture_output=True, text=True, check=True, cwd=tmp_path, timeout=60
-    )
-    assert "pip install 'cldis[hub]'" in answer.stdout
-    assert answer.stdout.count("\n") == 1 and name.removeprefix("hf:") in answer.stdout
+    text = without("datasets", f"open_data({name!r}, 16)", tmp_path)
+    assert "pip install 'cldis[hub]'" in text
+    assert text.count("\n") == 1 and name.removeprefix("hf:") in text

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 from cldis.data.rendered import kuka_render
 from cldis.data.rendered.colour_mixing import ColourMixing
 from cldis.data.rendered.kuka import ARM_COLOUR, BACKGROUND_COLOURS, OBJECT_COLOURS, Kuka
+from support.command import without
 from support.grids import check_blocked_cache, check_grid, damaged, image
 
 STEPS = 2
@@ -140,19 +139,7 @@ def test_wrong_resolution(resolution: object, tmp_path: Path) -> None:
         Kuka(resolution, tmp_path)  # type: ignore[arg-type]
 
 
-ABSENT = """
-import sys
-sys.modules["pybullet"] = None  # what an import finds where the extra is not installed
-from cldis.data import open_data
-try:
-    open_data("kuka", 32)
-except ValueError as error:
-    print(error)
-"""
-
-
 def test_without_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLDIS_CACHE", str(tmp_path))
-    arguments = [sys.executable, "-c", ABSENT]
-    answer = subprocess.run(arguments, capture_output=True, text=True, check=True, timeout=60)
-    assert "pip install 'cldis[kuka]'" in answer.stdout and answer.stdout.count("\n") == 1
+    text = without("pybullet", 'open_data("kuka", 32)')
+    assert "pip install 'cldis[kuka]'" in text and text.count("\n") == 1

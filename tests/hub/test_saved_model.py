@@ -37,6 +37,7 @@ from cldis.training.recipes import recipe_config
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
 from loop.small import LOOP, SMALL, perturbed, pictures
+from support.command import refused
 from support.made import tracking_scores
 
 UNITS = 4
@@ -60,14 +61,6 @@ def same(one: Model, other: Model) -> bool:
         and torch.equal(one.unit_mean, other.unit_mean)
         and torch.equal(one.unit_std, other.unit_std)
     )
-
-
-def refused(call: Any) -> str:
-    with pytest.raises(ValueError) as caught:
-        call()
-    text = str(caught.value)
-    assert text and "\n" not in text
-    return text
 
 
 @pytest.fixture(scope="module")

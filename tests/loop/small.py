@@ -9,20 +9,11 @@ from cldis.config import Config
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
+from support.small import NETWORKS
 
 # The closed loop with Gaussian codes: every branch and every loss.
 LOOP = Config.from_dict({"method": "closed", "model": {"gaussian": True}})
-SMALL = (
-    "model.resolution=16",
-    "model.units=4",
-    "model.patch=4",
-    "model.width=8",
-    "model.embed=8",
-    "model.attention=[2]",
-    "model.encoder_width=8",
-    "model.vae_width=8",
-    "training.precision=no",
-)
+SMALL = (*NETWORKS, "model.resolution=16", "model.patch=4", "model.attention=[2]")
 
 
 def small_config(*overrides: str) -> Config:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from cldis.metrics import (
     variation_predictability,
 )
 from cldis.metrics.udr import agreement
+from support.command import refused
 
 
 def gaussian(rows: int, rho: float, seed: int = 0) -> np.ndarray:
@@ -117,7 +120,7 @@ def test_units_that_mostly_rest_give_no_nan() -> None:
 @pytest.mark.parametrize(
     ("codes", "words"),
     [
-        (np.zeros(20), "expected \\[n, d\\]"),
+        (np.zeros(20), "expected [n, d]"),
         (np.zeros((3, 2)), "at least 10 rows"),
         (np.ones((20, 2)), "collapsed"),
         (np.full((20, 2), np.nan), "NaN"),
@@ -126,13 +129,11 @@ def test_units_that_mostly_rest_give_no_nan() -> None:
 )
 def test_bad_codes_are_refused(codes: np.ndarray, words: str) -> None:
     for score in (gaussian_total_correlation, pairwise_mutual_information, self_mig):
-        with pytest.raises(ValueError, match=words):
-            score(codes)
+        refused(partial(score, codes), words)
 
 
 def test_bad_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 bins"):
-        self_mig(gaussian(50, 0), bins=1)
+    refused(lambda: self_mig(gaussian(50, 0), bins=1), "1 bins")
     with pytest.raises(ValueError, match="60 bins do not fit 50 rows"):
         pairwise_mutual_information(gaussian(50, 0), bins=60)
     with pytest.raises(ValueError, match="more rows"):
@@ -196,18 +197,13 @@ def test_a_collapsed_model_agrees_with_none() -> None:
 
 def test_udr_refuses_what_does_not_fit() -> None:
     codes = grid_codes()
-    with pytest.raises(ValueError, match="got 1"):
-        udr([codes])
-    with pytest.raises(ValueError, match="120, 119 rows"):
-        udr([codes, codes[1:]])
+    refused(lambda: udr([codes]), "got 1")
+    refused(lambda: udr([codes, codes[1:]]), "120, 119 rows")
     with pytest.raises(ValueError, match="pearson"):
         udr([codes, codes], similarity="pearson")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="1 masks"):
-        udr([codes, codes], informative=[[True] * 3])
-    with pytest.raises(ValueError, match="mask of model 1"):
-        udr([codes, codes], informative=[[True] * 3, [True] * 2])
-    with pytest.raises(ValueError, match="NaN"):
-        udr([codes, np.where(codes > 2, np.nan, codes)])
+    refused(lambda: udr([codes, codes], informative=[[True] * 3]), "1 masks")
+    refused(lambda: udr([codes, codes], informative=[[True] * 3, [True] * 2]), "mask of model 1")
+    refused(lambda: udr([codes, np.where(codes > 2, np.nan, codes)]), "NaN")
 
 
 # -------------------------------------------------------------------- variation predictability
@@ -263,19 +259,12 @@ def test_variation_predictability_leaves_torchs_random_numbers_alone() -> None:
 
 def test_variation_predictability_refuses_what_does_not_fit() -> None:
     first, second, moved, images = pairs(3, images=8)
-    with pytest.raises(ValueError, match="do not fit"):
-        variation_predictability(first, second[1:], moved)
-    with pytest.raises(ValueError, match="without"):
-        variation_predictability(first, second, moved + 1)
-    with pytest.raises(ValueError, match="at least 2"):
-        variation_predictability(first, second, 0 * moved)
-    with pytest.raises(ValueError, match="integer"):
-        variation_predictability(first, second, moved.astype(float))
-    with pytest.raises(ValueError, match="NaN"):
-        variation_predictability(first, np.full_like(second, np.inf), moved)
-    with pytest.raises(ValueError, match="train_share 1"):
-        variation_predictability(first, second, moved, train_share=1)
-    with pytest.raises(ValueError, match="groups have shape"):
-        variation_predictability(first, second, moved, images[1:])
+    refused(lambda: variation_predictability(first, second[1:], moved), "do not fit")
+    refused(lambda: variation_predictability(first, second, moved + 1), "without")
+    refused(lambda: variation_predictability(first, second, 0 * moved), "at least 2")
+    refused(lambda: variation_predictability(first, second, moved.astype(float)), "integer")
+    refused(lambda: variation_predictability(first, np.full_like(second, np.inf), moved), "NaN")
+    refused(lambda: variation_predictability(first, second, moved, train_share=1), "train_share 1")
+    refused(lambda: variation_predictability(first, second, moved, images[1:]), "groups have shape")
     with pytest.raises(ValueError, match="no pair to train on"):
         variation_predictability(first, second, moved, 0 * images)

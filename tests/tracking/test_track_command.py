@@ -22,21 +22,6 @@ from cldis.navigation.store import save_directions
 from cldis.tracking.select import select_runs
 from cldis.tracking.track import STEPS, track
 from support.photos import write_photos
-from support.small import TRAIN
-
-
-@pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "discs"
-    assert main(["train", str(photos), "--out", str(out), *TRAIN]) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def vae_run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "vae"
-    assert main(["train", str(photos), "--out", str(out), *TRAIN, "--set", "method=vae"]) == 0
-    return out
 
 
 @pytest.fixture()

@@ -13,29 +13,18 @@ import torch
 pytest.importorskip("cv2")
 
 import cldis
-from cldis.cli import main
 from cldis.data import open_data
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
 from cldis.tracking.maps import FOLDER, MAPS, load_maps, maps_of, save_maps
 from cldis.tracking.track import SHIFTS, Tracking, track
-from support.small import TRAIN
 
 
 @pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "vae"
-    assert main(["train", str(photos), "--out", str(out), *TRAIN, "--set", "method=vae"]) == 0
-    return out
-
-
-@pytest.fixture(scope="module")
-def tracking(run: Path) -> Tracking:
-    model = cldis.load(run)
-    model.unit_std = torch.full(
-        (4,), 100.0
-    )  # hardly trained: far shifts, so that something changes
-    source = open_data(cldis.training.run_folder.RunFolder.open(run).about["data"]["source"], 16)
+def tracking(vae_run: Path, photos: Path) -> Tracking:
+    model = cldis.load(vae_run)
+    model.unit_std = torch.full((4,), 100.0)  # hardly trained: far shifts change something
+    source = open_data(photos, 16)
     return track(model, source, images=4, directions=Directions.random(4, 3, seed=1))
 
 

@@ -23,6 +23,7 @@ from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
 from loop.small import LOOP
+from support.small import NETWORKS
 
 ROOT = Path(__file__).resolve().parents[2]
 DRIVER = Path(__file__).with_name("driver.py")
@@ -30,14 +31,9 @@ DRIVER = Path(__file__).with_name("driver.py")
 # 12 steps, checkpoints after 4, 8 and 12; everything that can carry state does so: C moves from
 # the second step on, the code is pulled, rows are dropped.
 TINY = [
+    *NETWORKS,
     "model.resolution=32",
-    "model.width=8",
-    "model.units=4",
-    "model.encoder_width=8",
-    "model.vae_width=8",
-    "model.embed=8",
     "model.multipliers=[1]",
-    "model.attention=[]",
     "model.dropout=0.1",
     "distillation.warmup=16",
     "feedback.warmup=16",
@@ -51,7 +47,6 @@ TINY = [
     "training.checkpoint_every=32",
     "training.sample_every=1000000",
     "training.log_every=8",
-    "training.precision=no",
     "training.keep=1",
 ]
 

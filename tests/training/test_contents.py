@@ -27,6 +27,7 @@ from cldis.training.info import info_text, run_info
 from cldis.training.recipes import RECIPES, recipe_config
 from cldis.training.run_folder import RunFolder
 from cldis.training.weights import open_networks
+from support.command import refused
 from support.scripts import load_script
 
 FILES = 285
@@ -46,14 +47,6 @@ def made(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made / "run", tmp_path / "run"))
-
-
-def refused(call: Callable[[], object]) -> str:
-    with pytest.raises(ValueError) as caught:
-        call()
-    text = str(caught.value)
-    assert text and "\n" not in text and len(text) < 1200
-    return text
 
 
 def edit(path: Path, change: Callable[[Any], Any]) -> None:
@@ -81,9 +74,11 @@ def test_the_fuzz_finds_what_it_looks_for(script: ModuleType, made: Path) -> Non
 
     errors = [KeyError("a"), AssertionError(), TypeError("x"), ValueError("two\nrun.json")]
     for error in [*errors, ValueError("no file is named"), RecursionError()]:
-        found = script.outcome(script.Target("run/run.json", raises(error)), made)
+        found = script.outcome(script.Target("run/run.json", "test", raises(error)), made)
         assert found not in ("opened", "refused"), error
-    good = script.Target("run/run.json", raises(ValueError("run.json is damaged; restore it")))
+    good = script.Target(
+        "run/run.json", "test", raises(ValueError("run.json is damaged; restore it"))
+    )
     assert script.outcome(good, made) == "refused"
 
 

@@ -26,9 +26,10 @@ from cldis.data.source import ImageSource
 from cldis.io import write_text
 from cldis.metrics.suite import SettingName
 from cldis.text import say
+from cldis.training.device import default_device
 from cldis.training.lock import run_lock
 from cldis.training.log import read_metrics
-from cldis.training.processor import cpuinfo
+from cldis.training.precision import cpuinfo
 from cldis.training.run_folder import RunFolder, git_revision, versions
 from cldis.training.trainer import Trainer
 
@@ -56,7 +57,7 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
     source = open_data(cell.data, config.model.resolution, progress=sys.stderr.isatty())
     if not source.factor_names:
         raise ValueError(f"{cell.data} has no known factors, so nothing can be scored on it")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(default_device())
     indices = score.pool(source, suite.pool)
     images = score.batches(source, indices, device)
 
@@ -64,8 +65,8 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
         settings: tuple[SettingName, ...] = ("fast",)
         if last and suite.standard:
             settings += ("standard",)
-        found = score.scores(codes, source, indices, settings)
-        return {"images": seen, "seconds": round(seconds, 2), "codes": found}
+        scored = score.scores(codes, source, indices, settings)
+        return {"images": seen, "seconds": round(seconds, 2), "codes": scored}
 
     if cell.method in CONTROLS:
         start = time.perf_counter()

@@ -65,10 +65,10 @@ def draw_ends(suite: Suite, groups: Sequence[Group]) -> bytes:
     for ax, column in zip(axes, SHOWN, strict=True):
         for y, (group, code) in enumerate(rows):
             values = [*group.values(code, "fast", column).values()]
-            found, colour = summary(values), COLOURS[code == "z_disen"]
-            ax.plot(_interval(found), [y, y], color="0.75")
+            seeds, colour = summary(values), COLOURS[code == "z_disen"]
+            ax.plot(_interval(seeds), [y, y], color="0.75")
             ax.plot(values, [y] * len(values), "o", markersize=4, mfc="none", color=colour)
-            ax.plot(found.mean, y, "o", markersize=6, color=colour)
+            ax.plot(seeds.mean, y, "o", markersize=6, color=colour)
         ax.set_xlabel(column.head)
         ax.set_xlim(0, 1)
         ax.grid(alpha=0.3, axis="x")
@@ -99,10 +99,10 @@ def _png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _interval(found: Summary) -> tuple[float, float]:
+def _interval(seeds: Summary) -> tuple[float, float]:
     """The 95 % interval, cut to the range of a score."""
-    half = found.half or 0.0
-    return max(0.0, found.mean - half), min(1.0, found.mean + half)
+    half = seeds.half or 0.0
+    return max(0.0, seeds.mean - half), min(1.0, seeds.mean + half)
 
 
 def _draw_curve(row: Any, group: Group, column: Column, place: int) -> None:
@@ -113,19 +113,19 @@ def _draw_curve(row: Any, group: Group, column: Column, place: int) -> None:
     curves = [{point["images"]: point for point in r["curve"]} for r in group.records]
     images = sorted(set.intersection(*map(set, curves)))
     at = [[curve[n] for curve in curves] for n in images]
-    found = [summary([column.of(p["codes"][codes[0]]["fast"]) for p in points]) for points in at]
+    levels = [summary([column.of(p["codes"][codes[0]]["fast"]) for p in points]) for points in at]
     minutes = [summary([point["seconds"] / 60 for point in points]).mean for points in at]
     style = {
         "color": COLOURS[place % len(COLOURS)],
         "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
         "label": f"{group.method} {codes[0]}",
     }
-    means = [item.mean for item in found]
+    means = [item.mean for item in levels]
     if images == [0]:  # an untrained control: a level
         for ax in row:
             ax.axhline(means[0], linewidth=1, **{**style, "linestyle": ":"})
         return
-    low, high = zip(*map(_interval, found), strict=True)
+    low, high = zip(*map(_interval, levels), strict=True)
     for ax, x in zip(row, (images, minutes), strict=True):
         ax.plot(x, means, marker=MARKERS[place % len(MARKERS)], markersize=4, **style)
         ax.fill_between(x, low, high, color=style["color"], alpha=0.12, linewidth=0)

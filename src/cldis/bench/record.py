@@ -20,28 +20,7 @@ from cldis.training.contents import LARGEST, Content, Count, checked, config_in
 
 FORMAT = 2  # 1 has the settings of an earlier version (cldis.config_upgrade)
 Record = dict[str, Any]  # a result: the entries `KEYS`
-KEYS = {
-    "format",
-    "suite",
-    "method",
-    "data",
-    "seed",
-    "images",
-    "resolution",
-    "config",
-    "scoring",
-    "git",
-    "versions",
-    "machine",
-    "seconds",
-    "images_per_second",
-    "finished",
-    "fingerprint",
-    "curve",
-    "last",
-    "health",
-    "capacity",
-}
+
 # What differs between the cells of one method by design, changes no number, or belongs to the
 # machine: the precision is settled when a run starts, and the table names it.
 VARYING = {
@@ -79,6 +58,9 @@ class Result(Content):
     capacity: list[Any] | None
 
 
+KEYS = {"format", "machine", *Result.model_fields}
+
+
 class Damaged(ValueError):
     """A result file that cannot be trusted; the message says why."""
 
@@ -111,8 +93,8 @@ def read_record(path: Path) -> Record:
         raise Damaged(f"{path} is not valid JSON") from None
     if not isinstance(record, dict):
         raise Damaged(f"{path} holds no result")
-    found = record.pop("sha256", None)
-    if found != _checksum(record):
+    checksum = record.pop("sha256", None)
+    if checksum != _checksum(record):
         raise Damaged(f"{path} was altered or cut off: its checksum does not fit")
     if record.get("format") not in (1, FORMAT):
         raise ValueError(

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cldis.arrays import some
 from cldis.bench.suite import POOL_SEED
 from cldis.config import Config
 from cldis.data.source import ImageSource
@@ -59,8 +60,7 @@ def control_codes(
     method: str, config: Config, source: ImageSource, images: list[Tensor]
 ) -> dict[str, NDArray[np.float32]]:
     """The code of an untrained control, fitted on `FIT` images drawn with the cell's seed."""
-    generator = np.random.default_rng(config.training.seed)
-    chosen = np.sort(generator.choice(len(source), min(FIT, len(source)), replace=False))
+    chosen = some(len(source), FIT, config.training.seed)
     control = CONTROLS[method](config).fit(to_model(source.batch(chosen)))
     return {"z_sem": np.concatenate([control.encode(from_uint8(x).cpu()) for x in images])}
 

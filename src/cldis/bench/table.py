@@ -77,11 +77,11 @@ def _scores(groups: Sequence[Group], setting: str) -> list[str]:
 def _differences(suite: Suite, groups: Sequence[Group], setting: str) -> list[str]:
     """Differences between methods, paired by seed: the first minus the second."""
     rows = [["difference", "codes", "n", *HEADS, "images"]]
-    found = {(group.method, group.images): group for group in groups}
+    by_name = {(group.method, group.images): group for group in groups}
     for images in dict.fromkeys(group.images for group in groups):
         for a, b in suite.pairs:
-            if (a, images) in found and (b, images) in found:
-                rows += _paired(found[a, images], found[b, images], setting)
+            if (a, images) in by_name and (b, images) in by_name:
+                rows += _paired(by_name[a, images], by_name[b, images], setting)
     if len(rows) == 1:
         return []
     text = "Paired by seed; an interval that holds 0 shows no difference:"
@@ -112,17 +112,17 @@ def _speed(groups: Sequence[Group]) -> list[str]:
         if len(group.records[0]["curve"]) < 2:
             continue
         for code in group.codes():
-            found, best = [], []
+            crossings, best = [], []
             for record in group.records:
                 images = [point["images"] for point in record["curve"]]
                 scores = [DCI.of(point["codes"][code]["fast"]) for point in record["curve"]]
-                found.append(reached(images, scores, GOAL))
+                crossings.append(reached(images, scores, GOAL))
                 best.append(max(scores))
-            when = [value for value in found if value is not None]
+            when = [value for value in crossings if value is not None]
             words = f"{summary(when).mean:,.0f}" if when else "not reached"
-            if 0 < len(when) < len(found):
-                words += f" (mean of the {len(when)} of {len(found)} seeds that reached it)"
-            rows.append([group.method, code, str(len(found)), words, entry(summary(best))])
+            if 0 < len(when) < len(crossings):
+                words += f" (mean of the {len(when)} of {len(crossings)} seeds that reached it)"
+            rows.append([group.method, code, str(len(crossings)), words, entry(summary(best))])
     if len(rows) == 1:
         return []
     return ["Speed, in the `fast` setting, on lines between the points:", "", *markdown(rows), ""]
@@ -130,7 +130,7 @@ def _speed(groups: Sequence[Group]) -> list[str]:
 
 def _machines(records: Sequence[Record]) -> list[str]:
     """Where the numbers come from: hours on unlike machines are not comparable."""
-    found: Counter[str] = Counter()
+    cells: Counter[str] = Counter()
     for record in records:
         machine = record["machine"]
         threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
@@ -139,19 +139,19 @@ def _machines(records: Sequence[Record]) -> list[str]:
             f"{record['config']['training']['precision']}, torch {record['versions']['torch']}, "
             f"revision {record['git']['trained']}"
         )
-        found[words] += 1
-    return ["Made on:", *(f"- {words}: {n} cells" for words, n in found.items()), ""]
+        cells[words] += 1
+    return ["Made on:", *(f"- {words}: {n} cells" for words, n in cells.items()), ""]
 
 
-def entry(found: Summary, signed: bool = False) -> str:
+def entry(seeds: Summary, signed: bool = False) -> str:
     """`.285 ± .036 [.20, .37]`; the mean alone for one seed."""
     mean, *ends = (
-        fraction(found.mean + half, sign="+" if signed else "")
-        for half in ((0.0,) if found.half is None else (0.0, -found.half, found.half))
+        fraction(seeds.mean + half, sign="+" if signed else "")
+        for half in ((0.0,) if seeds.half is None else (0.0, -seeds.half, seeds.half))
     )
-    if found.deviation is None:
+    if seeds.deviation is None:
         return mean
-    return f"{mean} ± {fraction(found.deviation)} [{', '.join(ends)}]"
+    return f"{mean} ± {fraction(seeds.deviation)} [{', '.join(ends)}]"
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> list[str]:

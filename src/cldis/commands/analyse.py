@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import out_folder, run_command
+from cldis.commands.cli_common import Commands, out_folder, run_command
 from cldis.text import say
-
-if TYPE_CHECKING:
-    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cldis.bench.suites import SUITES, find_suite
-from cldis.commands.cli_common import INTERRUPTED
-from cldis.io import user_path
+from cldis.commands.cli_common import INTERRUPTED, Commands, out_folder
 from cldis.text import command, say
 
 RESULTS, RUNS = "results", "runs/bench"
 
 if TYPE_CHECKING:
     from cldis.bench.queue import Queue
-    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -40,7 +37,7 @@ def _bench(options: argparse.Namespace) -> int:
     suite = find_suite(options.suite)
     if options.images is not None:
         suite = suite.with_budget(options.images)
-    results, runs = _folder(options, "results"), _folder(options, "runs")
+    results, runs = out_folder(options.results, "--results"), out_folder(options.runs, "--runs")
     if options.table:
         from cldis.bench.table import write_table
 
@@ -66,23 +63,11 @@ def _bench(options: argparse.Namespace) -> int:
     return INTERRUPTED if session.stopped else 0
 
 
-def _folder(options: argparse.Namespace, name: str) -> Path:
-    """A folder from the options.
-
-    Raises:
-        ValueError: it is a file.
-    """
-    path = user_path(getattr(options, name))
-    if path.exists() and not path.is_dir():
-        raise ValueError(f"--{name} {path} is a file; give a folder")
-    return path
-
-
 def _listed(queue: Queue) -> str:
     """A line per cell: its state, its name, and what is to be said about it."""
-    found = queue.statuses()
-    lines = [f"{s.state:8} {s.cell.name}  {s.note}".rstrip() for s in found]
-    counts = Counter(s.state for s in found)
+    statuses = queue.statuses()
+    lines = [f"{s.state:8} {s.cell.name}  {s.note}".rstrip() for s in statuses]
+    counts = Counter(s.state for s in statuses)
     return "\n".join([*lines, ", ".join(f"{n} {state}" for state, n in counts.items())])
 
 

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cldis.io import user_path
 from cldis.text import shown
@@ -33,8 +33,7 @@ class Parser(argparse.ArgumentParser):
         return super().add_argument(*names, **options)
 
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[Parser]
+Commands: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
 def run_command(
@@ -61,13 +60,13 @@ def open_run(run: str | Path) -> RunFolder:
     return RunFolder.open(run)
 
 
-def out_folder(text: str) -> Path:
-    """The path after `--out`.
+def out_folder(text: str, option: str = "--out") -> Path:
+    """The path after an option.
 
     Raises:
         ValueError: it is a file.
     """
     path = user_path(text)
     if path.exists() and not path.is_dir():
-        raise ValueError(f"--out {text} is a file; give a folder")
+        raise ValueError(f"{option} {text} is a file; give a folder")
     return path

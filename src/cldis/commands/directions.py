@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import INTERRUPTED, data_argument, out_folder, run_command
+from cldis.commands.cli_common import INTERRUPTED, Commands, data_argument, out_folder, run_command
 from cldis.text import command, say
-
-if TYPE_CHECKING:
-    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import data_argument, run_command
-
-if TYPE_CHECKING:
-    from cldis.commands.cli_common import Commands
+from cldis.commands.cli_common import Commands, data_argument, run_command
 
 
 def add(commands: Commands) -> None:

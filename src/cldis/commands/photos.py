@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import data_argument, open_run, out_folder, run_command
+from cldis.commands.cli_common import Commands, data_argument, open_run, out_folder, run_command
 from cldis.text import MAX_NAME, cut, say
-
-if TYPE_CHECKING:
-    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -87,10 +83,10 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
     out, model = out_folder(options.out), load(options.run)
     scores = reconstruct_photos(model, read_photos(options.photos, model.resolution), out)
-    for name, found in scores.items():
+    for name, values in scores.items():
         if name in ("steps", "photos"):
             continue
-        say(f"{name:9} SSIM {found['mean_ssim']:.3f}  PSNR {found['mean_psnr']:.1f} dB")
+        say(f"{name:9} SSIM {values['mean_ssim']:.3f}  PSNR {values['mean_psnr']:.1f} dB")
     say(out / "reconstructions.png")
     return 0
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import data_argument, open_run, run_command
+from cldis.commands.cli_common import Commands, data_argument, open_run, run_command
 from cldis.text import say
-
-if TYPE_CHECKING:
-    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:
@@ -25,8 +21,8 @@ def add(commands: Commands) -> None:
 def _info(options: argparse.Namespace) -> int:
     from cldis.training.info import info_text, run_info
 
-    found = run_info(open_run(options.run))
-    say(json.dumps(found, indent=2) if options.json else info_text(found))
+    info = run_info(open_run(options.run))
+    say(json.dumps(info, indent=2) if options.json else info_text(info))
     return 0
 
 

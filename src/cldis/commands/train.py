@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from cldis.commands.cli_common import INTERRUPTED, open_run
+from cldis.commands.cli_common import INTERRUPTED, Commands, open_run
 from cldis.config import Config
 from cldis.methods import METHODS
 from cldis.text import command, say
-
-if TYPE_CHECKING:
-    from cldis.commands.cli_common import Commands
 
 
 def add(commands: Commands) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from cldis.editing.edits import Moves
 from cldis.editing.photos import Photos
-from cldis.images import captioned, grid, save_png
+from cldis.images import captioned, enlarged, grid, save_png
 from cldis.io import write_json
 from cldis.model import STEPS, Model
 
@@ -27,9 +27,7 @@ def edit_photos(
     for name, image in zip(photos.names, edited, strict=True):
         written.append(out / f"{name}_edited.png")
         save_png(grid(image[None, None], gap=0), written[-1])
-    both = torch.stack([photos.images, edited], dim=1)
-    scale = -(-SHOWN_SIDE // model.resolution)  # small pictures leave no room for captions
-    both = both.repeat_interleave(scale, dim=-1).repeat_interleave(scale, dim=-2)
+    both = enlarged(torch.stack([photos.images, edited], dim=1), SHOWN_SIDE)  # room for captions
     save_png(captioned(grid(both), ["before", f"after {moves.words()}"]), out / "before_after.png")
     write_json(
         out / "edits.json",

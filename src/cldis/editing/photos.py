@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cldis.arrays import spread
 from cldis.data import load_photo
 from cldis.data.skipped import skipped_table
 from cldis.data.source import ImageSource
@@ -75,17 +76,16 @@ def heldout_photos(run: RunFolder, count: int, named: str | None = None) -> Phot
 def held_out(source: ImageSource, count: int) -> NDArray[np.int64]:
     """`count` held-out image numbers (fewer when there are fewer), evenly spread, sorted."""
     _, numbers = split(len(source))
-    places = np.linspace(0, len(numbers) - 1, min(count, len(numbers)))
-    return numbers[np.round(places).astype(np.int64)]
+    return numbers[spread(len(numbers), count)]
 
 
 def _unique(names: list[str]) -> list[str]:
     """File-safe names, no two of which a disk or a person takes for the same."""
     safe = [cut(re.sub(r"[^\w.-]+", "_", name), MAX_NAME) or "photo" for name in names]
-    found: dict[str, str] = {}  # folded -> name
+    unique: dict[str, str] = {}  # folded -> name
     for name in safe:
         candidate, number = name, 2
-        while folded(candidate) in found:
+        while folded(candidate) in unique:
             candidate, number = f"{name}_{number}", number + 1
-        found[folded(candidate)] = candidate
-    return list(found.values())
+        unique[folded(candidate)] = candidate
+    return list(unique.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
@@ -23,6 +22,8 @@ PLACES = tuple(round(-REACH + 0.5 * i, 1) for i in range(int(4 * REACH) + 1))
 SHOWN = 8  # pictures in a list
 
 View = tuple[str, str, str]  # status, stage, downloads
+Mixture = tuple[str, str]  # status, and the mixture
+Photo = tuple[Tensor, str, Callable[[], Begin]]  # [3, H, W], its name, what the model makes of it
 
 
 class Actions:
@@ -38,39 +39,26 @@ class Actions:
 
     def open_sample(self, key: str, index: object) -> Iterator[View]:
         """Put a sample photo on the stage, keeping the edit."""
-        samples = self.studio.samples
-        try:
-            place = one_of(index, len(samples.names))
-        except ValueError as error:
-            yield views.status(str(error), "bad"), *self._still(self.sessions.get(key))
-            return
-        image = samples.images[place]
-        waiting = Begin(samples.names[place], image, image, None, image, image)
-        yield from self._put(key, waiting, lambda: self.studio.sample(place))
+        return self._open(key, lambda: self._sample(index))
 
     def open_upload(self, key: str, path: str) -> Iterator[View]:
         """Put an uploaded photo on the stage; a refused one leaves everything as it was."""
-        try:
-            image, name = self._read(key, path)
-        except ValueError as error:
-            yield views.status(str(error), "bad"), *self._still(self.sessions.get(key))
-            return
-        waiting = Begin(name, image, image, None, image, image)
-        yield from self._put(key, waiting, lambda: self.studio.begin(image, name))
+        return self._open(key, lambda: self._upload(key, path))
 
     def open_listed(self, key: str, index: object) -> Iterator[View]:
         """Put a picture of the list that is shown on the stage."""
-        session = self.sessions.get(key)
-        try:
-            found = self.studio.collection()
-            place = session.ids[one_of(index, len(session.ids))]
-        except (ValueError, OSError) as error:
-            yield views.status(str(error), "bad"), *self._still(session)
-            return
-        image = to_model(found.images[place][None])[0]
-        name = shown_name(found.labels[place])
-        waiting = Begin(name, image, image, None, image, image)
-        yield from self._put(key, waiting, lambda: self.studio.begin(image, name))
+        return self._open(key, lambda: self._listed(key, index))
+
+    def hit(self, key: str, place: object) -> Iterator[View]:
+        """Put the picture at a place [x, y] of the map on the stage."""
+
+        def find() -> Photo:
+            if not isinstance(place, list):
+                raise ValueError(f"{place!r:.40} is no place of the map; click on a picture.")
+            self.sessions.get(key).ids = [pictures.map_hit(self.studio.collection(), *place)]
+            return self._listed(key, 0)
+
+        return self._open(key, find)
 
     def preview(self, key: str, amounts: Sequence[float]) -> View:
         """The edit in few steps."""
@@ -126,30 +114,13 @@ class Actions:
         except (ValueError, OSError) as error:
             return views.status(f"{error}", "bad")
 
-    def second_sample(
-        self, key: str, index: object, chosen: Sequence[int]
-    ) -> Iterator[tuple[str, str]]:
+    def second_sample(self, key: str, index: object, chosen: Sequence[int]) -> Iterator[Mixture]:
         """Take a sample as the second photo of a mix."""
-        try:
-            place = one_of(index, len(self.studio.samples.names))
-        except ValueError as error:
-            yield views.status(str(error), "bad"), ""
-            return
-        yield views.status("Computing: reading the second photo …", "busy"), ""
-        self.sessions.get(key).other = self.studio.sample(place)
-        yield from self.mix(key, chosen)
+        return self._second(key, lambda: self._sample(index), chosen)
 
-    def second_upload(
-        self, key: str, path: str, chosen: Sequence[int]
-    ) -> Iterator[tuple[str, str]]:
-        try:
-            image, name = self._read(key, path)
-        except ValueError as error:
-            yield views.status(str(error), "bad"), ""
-            return
-        yield views.status("Computing: reading the second photo …", "busy"), ""
-        self.sessions.get(key).other = self.studio.begin(image, name)
-        yield from self.mix(key, chosen)
+    def second_upload(self, key: str, path: str, chosen: Sequence[int]) -> Iterator[Mixture]:
+        """Take an uploaded photo as the second of a mix."""
+        return self._second(key, lambda: self._upload(key, path), chosen)
 
     def mix(self, key: str, chosen: Sequence[int]) -> Iterator[tuple[str, str]]:
         """Status, and the photo with its place along `chosen` taken from the second photo."""
@@ -165,18 +136,15 @@ class Actions:
 
     def copy_to_samples(self, key: str) -> Iterator[tuple[str, str]]:
         """The edit on all sample photos."""
-        samples = self.studio.samples
-        yield from self._copy(
-            key, [functools.partial(self.studio.sample, i) for i in range(len(samples.names))], []
-        )
+        count = len(self.studio.samples.names)
+        return self._copy(key, [self._sample(i)[2] for i in range(count)], [])
 
     def copy_to_uploads(self, key: str, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
         """The edit on uploaded photos; those that cannot be read are named."""
         begins, refused = [], []
         for path in paths[:MAX_PHOTOS]:
             try:
-                image, name = self._read(key, path)
-                begins.append(functools.partial(self.studio.begin, image, name))
+                begins.append(self._upload(key, path)[2])
             except ValueError as error:
                 refused.append(f"{shown_name(path)}: {error}")
         for path in paths[MAX_PHOTOS:]:
@@ -184,31 +152,20 @@ class Actions:
                 pass
         if len(paths) > MAX_PHOTOS:
             refused.append(f"{len(paths) - MAX_PHOTOS} photos beyond the first {MAX_PHOTOS}")
-        yield from self._copy(key, begins, refused)
+        return self._copy(key, begins, refused)
 
     def map(self, row: int) -> tuple[str, Image.Image | None]:
         """Status, and the map coloured by a row."""
         try:
-            found = self.studio.collection()
+            collection = self.studio.collection()
         except (ValueError, OSError) as error:
             return views.status(str(error), "bad"), None
         words = (
-            f"{len(found.labels):,} pictures of this run's data; alike codes lie near each other. "
-            f"Yellow is high in {self.studio.label(row)}, blue is low. Click a picture to edit it."
+            f"{len(collection.labels):,} pictures of this run's data; alike codes lie near each "
+            f"other. Yellow is high in {self.studio.label(row)}, blue is low. Click a picture to "
+            f"edit it."
         )
-        return views.status(words), pictures.draw_map(found, self.studio.rows[row].number)
-
-    def hit(self, key: str, place: object) -> Iterator[View]:
-        """Put the picture at a place [x, y] of the map on the stage."""
-        session = self.sessions.get(key)
-        try:
-            if not isinstance(place, list):
-                raise ValueError(f"{place!r:.40} is no place of the map; click on a picture.")
-            session.ids = [pictures.map_hit(self.studio.collection(), *place)]
-        except (ValueError, OSError) as error:
-            yield views.status(str(error), "bad"), *self._still(session)
-            return
-        yield from self.open_listed(key, 0)
+        return views.status(words), pictures.draw_map(collection, self.studio.rows[row].number)
 
     def listed(
         self, key: str, what: str, row: int, near: Sequence[int]
@@ -217,18 +174,18 @@ class Actions:
         rows `near`, or `outliers`."""
         session = self.sessions.get(key)
         try:
-            found = self.studio.collection()
+            collection = self.studio.collection()
         except (ValueError, OSError) as error:
             return views.status(str(error), "bad"), []
         label = self.studio.label(row)
         if what == "extremes":
             number = self.studio.rows[row].number
-            low, high = found.extremes(number, SHOWN)
+            low, high = collection.extremes(number, SHOWN)
             ids = [*low, *reversed(high)]
-            notes = [f"{found.codes[i, number]:+.1f}" for i in ids]
+            notes = [f"{collection.codes[i, number]:+.1f}" for i in ids]
             words = f"Lowest and highest in {label}, in standard deviations from the mean."
         elif what == "outliers":
-            ids, far = found.outliers(2 * SHOWN)
+            ids, far = collection.outliers(2 * SHOWN)
             notes = [f"{value:.2f}" for value in far]
             words = "Farthest from their own neighbours, in standard deviations."
         elif session.photo is None:
@@ -236,24 +193,35 @@ class Actions:
         else:
             code = self._code(session)
             numbers = [self.studio.rows[i].number for i in near]
-            ids, far = found.nearest(code, numbers, 2 * SHOWN)
+            ids, far = collection.nearest(code, numbers, 2 * SHOWN)
             notes = [f"{value:.2f}" for value in far]
             by = ", ".join(self.studio.label(i) for i in near) or "all of them"
             words = f"Nearest to {session.photo.name} along {by}, in standard deviations."
         session.ids = ids
-        return views.status(words), self._captioned(found, ids, notes)
+        return views.status(words), self._captioned(collection, ids, notes)
 
     def run_page(self) -> str:
         return views.run_page(self.studio, run_info(self.studio.run))
 
-    def _read(self, key: str, path: str) -> tuple[Tensor, str]:
-        """An upload of this session, and its name; the file is removed, whatever it holds.
+    def _sample(self, index: object) -> Photo:
+        samples = self.studio.samples
+        place = one_of(index, len(samples.names))
+        return samples.images[place], samples.names[place], lambda: self.studio.sample(place)
 
-        Raises:
-            ValueError: no such upload, or no picture that can be used.
-        """
+    def _upload(self, key: str, path: str) -> Photo:
+        """An upload of this session; the file is removed, whatever it holds."""
         with self.received.taken(key, path) as file:
-            return read_upload(file, self.studio.resolution), shown_name(file)
+            return self._new(read_upload(file, self.studio.resolution), shown_name(file))
+
+    def _listed(self, key: str, index: object) -> Photo:
+        collection, ids = self.studio.collection(), self.sessions.get(key).ids
+        place = ids[one_of(index, len(ids))]
+        return self._new(
+            to_model(collection.images[place][None])[0], shown_name(collection.labels[place])
+        )
+
+    def _new(self, image: Tensor, name: str) -> Photo:
+        return image, name, lambda: self.studio.begin(image, name)
 
     def _code(self, session: Session) -> np.ndarray:
         assert session.photo is not None
@@ -261,10 +229,10 @@ class Actions:
         return along(self.studio.model, self.studio.directions, z[None].numpy())[0]
 
     def _captioned(
-        self, found: Collection, ids: Sequence[int], notes: Sequence[str]
+        self, collection: Collection, ids: Sequence[int], notes: Sequence[str]
     ) -> list[tuple[Image.Image, str]]:
         return [
-            (Image.fromarray(found.images[i].transpose(1, 2, 0)), note)
+            (Image.fromarray(collection.images[i].transpose(1, 2, 0)), note)
             for i, note in zip(ids, notes, strict=True)
         ]
 
@@ -280,8 +248,8 @@ class Actions:
         words = self.words(amounts) or "no change yet: move a slider under Edit first"
         yield views.status(f"Computing photo 1 of {len(begins)} …{left_out}", "busy"), ""
         for number, begin in enumerate(begins, 1):
-            found = begin()
-            done.append((found.name, found.image, self.studio.edited(found, amounts)))
+            photo = begin()
+            done.append((photo.name, photo.image, self.studio.edited(photo, amounts)))
             if number < len(begins):
                 text = f"Computing photo {number + 1} of {len(begins)} …{left_out}"
                 yield views.status(text, "busy"), views.copies(self.studio, done, False)
@@ -289,13 +257,31 @@ class Actions:
         text = f"Done: {len(done)} photos with {words}.{left_out}"
         yield views.status(text, mood), views.copies(self.studio, done, True)
 
-    def _put(self, key: str, waiting: Begin, make: Callable[[], Begin]) -> Iterator[View]:
-        """The photo at once, then what the model makes of it."""
+    def _open(self, key: str, find: Callable[[], Photo]) -> Iterator[View]:
+        """The photo at once, then what the model makes of it; a refusal leaves all as it was."""
         session = self.sessions.get(key)
-        text = f"Computing: the model reads {waiting.name} …"
+        try:
+            image, name, make = find()
+        except (ValueError, OSError) as error:
+            yield views.status(str(error), "bad"), *self._still(session)
+            return
+        waiting = Begin(name, image, image, None, image, image)
+        text = f"Computing: the model reads {name} …"
         yield views.status(text, "busy"), views.stage(self.studio, waiting, None, "busy", ""), ""
         session.photo = make()
         yield self.settle(key, session.amounts)
+
+    def _second(
+        self, key: str, find: Callable[[], Photo], chosen: Sequence[int]
+    ) -> Iterator[Mixture]:
+        try:
+            make = find()[2]
+        except ValueError as error:
+            yield views.status(str(error), "bad"), ""
+            return
+        yield views.status("Computing: reading the second photo …", "busy"), ""
+        self.sessions.get(key).other = make()
+        yield from self.mix(key, chosen)
 
     def _still(self, session: Session) -> tuple[str, str]:
         """Stage and downloads as they are."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
 
-from cldis.arrays import Floats
+from cldis.arrays import Floats, spread
 from cldis.data.source import ImageSource
 from cldis.model import Model
 from cldis.navigation.directions import Directions
@@ -28,7 +29,7 @@ class Collection:
     @classmethod
     def of(cls, model: Model, directions: Directions, source: ImageSource) -> Collection:
         """Read and encode at most `MOST` images."""
-        chosen = np.linspace(0, len(source) - 1, min(MOST, len(source))).round().astype(np.int64)
+        chosen = spread(len(source), MOST)
         z = model.encode_source(source, chosen).z
         labels = [source.label(int(index)) for index in chosen]
         return cls(np.array(source.batch(chosen)), labels, along(model, directions, z.numpy()))
@@ -60,14 +61,11 @@ class Collection:
     def outliers(self, count: int) -> tuple[list[int], Floats]:
         """The images farthest from their own neighbours, and how far: the mean distance to the
         `NEAR` nearest, root mean square over directions (after Ramaswamy et al. 2000)."""
-        square = (self.codes**2).sum(axis=1)
-        apart = np.maximum(square[:, None] + square[None] - 2 * self.codes @ self.codes.T, 0)
-        np.fill_diagonal(apart, np.inf)
-        near = min(NEAR, len(apart) - 1)
+        near = min(NEAR, len(self.codes) - 1)
         if near < 1:
             return [0], np.zeros(1)
-        closest = np.sort(np.partition(apart, near - 1, axis=1)[:, :near], axis=1)
-        far = np.sqrt(closest / self.codes.shape[1]).mean(axis=1)
+        apart = NearestNeighbors(n_neighbors=near).fit(self.codes).kneighbors()[0]
+        far = apart.mean(axis=1) / np.sqrt(self.codes.shape[1])
         order = np.argsort(-far, kind="stable")[:count]
         return order.tolist(), far[order]
 

@@ -19,6 +19,13 @@ from cldis.explorer.uploads import FORMATS, MAX_BYTES, MAX_PHOTOS
 
 LISTS = [("extremes of a direction", "extremes"), ("neighbours of my photo", "neighbours")]
 LISTS += [("outliers", "outliers")]
+HIDDEN: dict[str, Any] = {"show_progress": "hidden"}
+FULL = {**HIDDEN, "concurrency_id": "full"}  # the queue of full pictures
+REST = {**HIDDEN, "concurrency_id": "rest"}
+LAST = {"trigger_mode": "always_last"}
+PREVIEW = {**HIDDEN, **LAST, "concurrency_id": "preview"}
+SHOWING: dict[str, Any] = {"height": "auto", "allow_preview": False, "interactive": False}
+SHOWING |= {"show_label": False, "buttons": []}  # galleries to choose from
 ENDINGS = [".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"]
 
 
@@ -61,23 +68,19 @@ class Page:
             self.collection(tab)
         with gr.Tab("Run") as tab:
             text = gr.HTML()
-            tab.select(self.actions.run_page, None, text, show_progress="hidden")
+            tab.select(self.actions.run_page, None, text, **HIDDEN)
         self.naming()
-        page.load(self.opened, None, [*self.sliders, *self.named], show_progress="hidden")
-        page.load(self.first, None, self.view, show_progress="hidden", concurrency_id="full")
+        page.load(self.opened, None, [*self.sliders, *self.named], **HIDDEN)
+        page.load(self.first, None, self.view, **FULL)
 
     def gallery(self, label: str) -> Any:
         gr.HTML(f"<h2>{label}</h2>")
         return GalleryOutput(
             [(picture(image), None) for image in self.studio.samples.images],
             label=label,
-            show_label=False,
             columns=6,
-            height="auto",
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
             elem_classes=self.gridded(),
+            **SHOWING,
         )
 
     def gridded(self) -> list[str]:
@@ -103,10 +106,10 @@ class Page:
         return made
 
     def slider_label(self, row: int) -> str:
-        found = self.studio.rows[row]
-        if not found.active:
+        direction = self.studio.rows[row]
+        if not direction.active:
             return f"{self.studio.label(row)} · changes nothing"
-        score = "" if found.score is None else f" · {found.score:.2f}"
+        score = "" if direction.score is None else f" · {direction.score:.2f}"
         return f"{self.studio.label(row)}{score}"
 
     def order(self) -> str:
@@ -147,37 +150,19 @@ class Page:
                 with gr.Column(elem_classes=["sliders"]):
                     self.sliders = [self.slider(row) for row in range(len(self.studio.rows))]
         self.view = [status, stage, links]
-        samples.select(self.sample, None, self.view, show_progress="hidden", concurrency_id="full")
-        photo.change(
-            self.uploaded, photo, [photo, *self.view], show_progress="hidden", concurrency_id="full"
-        )
+        samples.select(self.sample, None, self.view, **FULL)
+        photo.change(self.uploaded, photo, [photo, *self.view], **FULL)
         gr.on(
             [slider.input for slider in self.sliders],
             self.preview,
             self.sliders,
             self.view,
-            show_progress="hidden",
-            trigger_mode="always_last",
-            concurrency_id="preview",
-        ).then(
-            self.settle,
-            self.sliders,
-            self.view,
-            show_progress="hidden",
-            trigger_mode="always_last",
-            concurrency_id="full",
-        )
+            **PREVIEW,
+        ).then(self.settle, self.sliders, self.view, **FULL, **LAST)
         for button, step, given in ((undo, self.undone, self.sliders), (reset, self.cleared, None)):
-            button.click(step, given, self.sliders, show_progress="hidden").then(
-                self.settle,
-                self.sliders,
-                self.view,
-                show_progress="hidden",
-                concurrency_id="full",
-            )
-        drawing.click(
-            self.draw, along, [strip_status, strip], show_progress="hidden", concurrency_id="rest"
-        )
+            clicked = button.click(step, given, self.sliders, **HIDDEN)
+            clicked.then(self.settle, self.sliders, self.view, **FULL)
+        drawing.click(self.draw, along, [strip_status, strip], **REST)
 
     def slider(self, row: int) -> Any:
         with gr.Row(elem_classes=["direction"]):
@@ -204,7 +189,7 @@ class Page:
             self.name,
             [self.pick, self.text],
             [self.name_status, *self.sliders, *self.named],
-            show_progress="hidden",
+            **HIDDEN,
         )
 
     def mix(self) -> None:
@@ -220,10 +205,9 @@ class Page:
         chosen = gr.CheckboxGroup(self.choices(), label="Take from the second photo")
         self.named.append(chosen)
         out = [gr.HTML(views.status("Choose a second photo.")), gr.HTML(elem_id="mixture")]
-        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "rest"}
-        samples.select(self.second, chosen, out, **options)
-        photo.change(self.second_uploaded, [photo, chosen], [photo, *out], **options)
-        chosen.input(self.mixed, chosen, out, trigger_mode="always_last", **options)
+        samples.select(self.second, chosen, out, **REST)
+        photo.change(self.second_uploaded, [photo, chosen], [photo, *out], **REST)
+        chosen.input(self.mixed, chosen, out, **LAST, **REST)
 
     def many(self) -> None:
         gr.HTML("<p>The edit that the sliders show under Edit, copied to many photos.</p>")
@@ -236,9 +220,8 @@ class Page:
             )
             button = gr.Button("Copy to the sample photos")
         out = [gr.HTML(elem_id="copy-status"), gr.HTML(elem_id="copies")]
-        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "rest"}
-        files.upload(self.copied, files, [files, *out], **options)
-        button.click(self.copied_samples, None, out, **options)
+        files.upload(self.copied, files, [files, *out], **REST)
+        button.click(self.copied_samples, None, out, **REST)
 
     def collection(self, tab: Any) -> None:
         status = gr.HTML(elem_id="map-status")
@@ -261,24 +244,19 @@ class Page:
                 words = gr.HTML(elem_id="list-status")
                 shown = GalleryOutput(
                     label="Choose one to edit it",
-                    show_label=False,
                     columns=4,
-                    height="auto",
-                    allow_preview=False,
-                    interactive=False,
-                    buttons=[],
                     elem_classes=["found", *self.gridded()],
+                    **SHOWING,
                 )
-        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_id": "rest"}
         asked = [what, colour, near]
-        tab.select(self.mapped, colour, [status, flat], **options).then(
-            self.listed, asked, [words, shown], **options
+        tab.select(self.mapped, colour, [status, flat], **REST).then(
+            self.listed, asked, [words, shown], **REST
         )
-        colour.input(self.mapped, colour, [status, flat], **options)
+        colour.input(self.mapped, colour, [status, flat], **REST)
         for part in asked:
-            part.input(self.listed, asked, [words, shown], **options)
-        shown.select(self.from_list, None, [words, *self.view], **options)
-        flat.select(self.from_map, None, [status, *self.view], **options)
+            part.input(self.listed, asked, [words, shown], **REST)
+        shown.select(self.from_list, None, [words, *self.view], **REST)
+        flat.select(self.from_map, None, [status, *self.view], **REST)
 
     # What follows only translates between Gradio and `Actions`.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cldis.arrays import Floats
 from cldis.explorer.collection import Collection
-from cldis.images import captioned, grid, png_bytes, to_uint8
+from cldis.images import captioned, enlarged, grid, png_bytes, to_uint8
 from cldis.pages import page
 from cldis.tracking.pictures import heat
 
@@ -37,12 +37,6 @@ def coarse(side: int) -> bool:
     return side < page.EXACT
 
 
-def enlarged(image: Image.Image, side: int = SIDE) -> Image.Image:
-    """Whole pixels repeated, until the smaller side has `side` pixels."""
-    times = max(1, -(-side // min(image.size)))
-    return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
-
-
 def change(before: Tensor, after: Tensor) -> Image.Image:
     """Where two pictures [3, H, W] differ: black, red, yellow, white."""
     return picture(heat((after - before).abs().mean(dim=0).numpy() / LOUD))
@@ -50,16 +44,13 @@ def change(before: Tensor, after: Tensor) -> Image.Image:
 
 def side_by_side(images: Sequence[Tensor], captions: Sequence[str] = ()) -> Image.Image:
     """A row of pictures [3, H, W], enlarged, a caption over each where there are captions."""
-    side = images[0].shape[-1]
-    times = max(1, -(-SIDE // 2 // side))
-    cells = torch.stack(list(images))[None]
-    big = cells.repeat_interleave(times, dim=-1).repeat_interleave(times, dim=-2)
-    return captioned(grid(big), list(captions)) if captions else grid(big)
+    big = grid(enlarged(torch.stack(list(images))[None], SIDE // 2))
+    return captioned(big, list(captions)) if captions else big
 
 
 def animation(frames: Tensor) -> bytes:
     """Frames [n, 3, H, W] there and back again, as a GIF."""
-    shown = [enlarged(picture(frame)) for frame in frames]
+    shown = [picture(frame) for frame in enlarged(frames, SIDE)]
     shown += shown[-2:0:-1]
     buffer = io.BytesIO()
     shown[0].save(buffer, "GIF", save_all=True, append_images=shown[1:], duration=FRAME, loop=0)

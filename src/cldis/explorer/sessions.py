@@ -63,15 +63,15 @@ class Sessions:
         """The session of a key; a new one where there is none."""
         now = self.clock()
         with self._lock:
-            for other in [k for k, found in self._open.items() if now - found.used > IDLE]:
+            for other in [k for k, session in self._open.items() if now - session.used > IDLE]:
                 del self._open[other]
             if key not in self._open:
                 while len(self._open) >= MOST:
                     del self._open[min(self._open, key=lambda k: self._open[k].used)]
                 self._open[key] = Session(amounts=(0.0,) * self.rows)
-            found = self._open[key]
-            found.used = now
-            return found
+            session = self._open[key]
+            session.used = now
+            return session
 
     def end(self, key: str) -> None:
         """Forget a session and all that is in it."""

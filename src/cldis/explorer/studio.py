@@ -117,12 +117,12 @@ class Studio:
     def refresh(self) -> None:
         """Take over names that were given elsewhere, as long as the directions are the same."""
         try:
-            found = directions_or_units(self.run, self.model.units)
+            stored = directions_or_units(self.run, self.model.units)
         except ValueError:
             return
         with self.lock:
-            if torch.equal(found.matrix, self.directions.matrix):
-                self.directions = found
+            if torch.equal(stored.matrix, self.directions.matrix):
+                self.directions = stored
 
     def begin(self, image: Tensor, name: str) -> Begin:
         """Encode and invert a photo [3, H, W], and draw it again."""
@@ -135,12 +135,12 @@ class Studio:
     def sample(self, index: int) -> Begin:
         """One of the sample photos; computed once."""
         with self.lock:
-            found = self._begins.get(index)
-        if found is None:
-            found = self.begin(self.samples.images[index], self.samples.names[index])
+            begin = self._begins.get(index)
+        if begin is None:
+            begin = self.begin(self.samples.images[index], self.samples.names[index])
             with self.lock:
-                self._begins[index] = found
-        return found
+                self._begins[index] = begin
+        return begin
 
     def change(self, amounts: Sequence[float]) -> Tensor:
         """The change of z, [d]."""
@@ -219,14 +219,14 @@ class Studio:
 
     def _rows(self) -> list[Row]:
         """Best score first; without scores, the strongest change first."""
-        found = tracked(self.run, self.directions)
-        rated = found.scores["directions"] if found.scores else []
+        measured = tracked(self.run, self.directions)
+        rated = measured.scores["directions"] if measured.scores else []
         scores = {row["number"]: row for row in rated}
-        numbers = self._numbers(found.scores)
-        if found.maps is None:
+        numbers = self._numbers(measured.scores)
+        if measured.maps is None:
             heats = self._heats(numbers)
         else:
-            heats = np.stack([found.maps.change(number) for number in numbers])
+            heats = np.stack([measured.maps.change(number) for number in numbers])
         rows = []
         for number, heat in zip(numbers, heats, strict=True):
             score = scores.get(number, {})
@@ -235,9 +235,9 @@ class Studio:
             return rows
         return sorted(rows, key=lambda row: -float(row.heat.mean()))
 
-    def _numbers(self, found: dict[str, Any] | None) -> list[int]:
-        if found:
-            order = [row["number"] for row in ranked(found)]
+    def _numbers(self, scores: dict[str, Any] | None) -> list[int]:
+        if scores:
+            order = [row["number"] for row in ranked(scores)]
         elif self.kind == "unit":
             order = torch.argsort(self.model.unit_std, descending=True, stable=True).tolist()
         else:

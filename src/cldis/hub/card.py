@@ -41,13 +41,9 @@ def model_card(record: Mapping[str, Any], directions: Directions | None) -> str:
     environment.filters |= {"number": number, "percent": percent}
     return environment.get_template("card.md.j2").render(
         header=header(record["licence"]),
-        config=record["config"],
         method=method(record["config"]),
         draws_by_diffusion=draws_by_diffusion(record["config"]),
-        licence=record["licence"],
-        data=record["data"],
-        training=record["training"],
-        scores=record["scores"],
+        **record,
         directions=directions,
         limits=limits(record),
     )
@@ -79,8 +75,8 @@ def header(licence: str) -> Markdown:
 
 def method(config: Mapping[str, Any]) -> Markdown:
     """The method in words."""
-    found = find_method(config["method"])  # of a closed list of names
-    return Markdown(f"{found.label} (`{config['method']}`)")
+    known = find_method(config["method"])  # of a closed list of names
+    return Markdown(f"{known.label} (`{config['method']}`)")
 
 
 def draws_by_diffusion(config: Mapping[str, Any]) -> bool:

@@ -139,10 +139,10 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder / CONFIG} is not of a CL-Dis model (no model_type {TYPE!r}); give a folder "
             f"that save_pretrained or `cldis export` wrote"
         )
-    found = record.get("format")
-    if not isinstance(found, int) or found > FORMAT:
+    written = record.get("format")
+    if not isinstance(written, int) or written > FORMAT:
         raise ValueError(
-            f"{folder} has format {found!r}, this version reads up to {FORMAT}; upgrade with "
+            f"{folder} has format {written!r}, this version reads up to {FORMAT}; upgrade with "
             f"`pip install -U cldis`"
         )
     checked(SavedModel, record, folder / CONFIG, "restore it or save the model again")

@@ -74,10 +74,10 @@ def run_scores(run: Path, checkpoint: str) -> dict[str, Any]:
     Raises:
         ValueError: a file of scores is damaged.
     """
-    found: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     tracking = _optional(TrackingScores, run / "tracking" / "scores.json")
     if tracking.get("checkpoint") == checkpoint:
-        found["label_free"] = {
+        measured["label_free"] = {
             **{key: tracking[key] for key in LABEL_FREE},
             "data": tracking["data"]["name"],
             "directions": [
@@ -88,20 +88,20 @@ def run_scores(run: Path, checkpoint: str) -> dict[str, Any]:
     report = _optional(ReportScores, run / "report.json")
     if report.get("images_seen") == int(checkpoint):
         if report.get("reconstruction"):
-            found["reconstruction"] = report["reconstruction"]
+            measured["reconstruction"] = report["reconstruction"]
         if report.get("factors"):
-            found["labelled"] = {
+            measured["labelled"] = {
                 code: {key: scores[key] for key in LABELLED}
                 for code, scores in report["factors"].items()
             }
     health = [line for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "health"]
     if health and health[-1]["images"] <= int(checkpoint):
-        found["health"] = {
+        measured["health"] = {
             key: health[-1][key]
             for key in ("images", "gap", "sem_active_units", "disen_active_units", "warnings")
             if key in health[-1]
         }
-    return found
+    return measured
 
 
 def checked_licence(text: str) -> str:

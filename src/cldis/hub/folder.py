@@ -35,9 +35,9 @@ from cldis.navigation.directions import Directions
 from cldis.navigation.store import (
     TENSORS,
     TEXT,
+    directions_or_units,
     folder_of,
     has_directions,
-    load_directions,
     read_about,
     save_directions,
 )
@@ -111,24 +111,8 @@ def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
     config = config_in(record["config"], folder / CONFIG)
     mean, std = unit_tensors(record["units"], config.model.units, folder / CONFIG)
     loop = open_networks(config, folder / WEIGHTS, folder)
-    if has_directions(folder):
-        stored_directions(folder, config.model.units)
+    directions_or_units(folder, config.model.units)
     return loop, mean, std
-
-
-def stored_directions(folder: str | Path, units: int) -> Directions:
-    """The directions beside a model.
-
-    Raises:
-        ValueError: damaged, or of another number of units.
-    """
-    found = load_directions(folder)
-    if found.units != units:
-        raise ValueError(
-            f"{folder_of(folder)} holds directions of {found.units} units, the model has {units}; "
-            f"restore or remove them"
-        )
-    return found
 
 
 def check_replaceable(folder: Path) -> None:
@@ -136,8 +120,8 @@ def check_replaceable(folder: Path) -> None:
     if not folder.is_dir():
         raise ValueError(f"{folder} is a file; give a folder")
     ours = {*FILES, *FROM_GIT}
-    found = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
-    other = sorted(path.as_posix() for path in found if path.as_posix() not in ours)
+    files = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
+    other = sorted(path.as_posix() for path in files if path.as_posix() not in ours)
     if other:
         raise ValueError(
             f"{folder} holds other files ({', '.join(other[:3])}), which would be lost; give a "
@@ -158,7 +142,7 @@ def _directions(model: Savable) -> tuple[Directions | None, dict[str, Any]]:
     if model.origin is None or not has_directions(model.origin.path):
         return None, {}
     path = model.origin.path
-    return stored_directions(path, model.units), read_about(path)
+    return directions_or_units(path, model.units), read_about(path)
 
 
 def _put(made: Path, folder: Path) -> None:

@@ -19,12 +19,12 @@ from torch import Tensor
 
 from cldis.data.decode import decode_image
 from cldis.hub.contents import INDEX
-from cldis.hub.folder import FILES, PIPELINE, save_model, stored_directions
+from cldis.hub.folder import FILES, PIPELINE, save_model
 from cldis.hub.remote import local_folder
 from cldis.images import to_model, to_uint8
 from cldis.io import read_json
 from cldis.model import STEPS, Model
-from cldis.navigation.store import has_directions
+from cldis.navigation.store import directions_or_units, has_directions
 from cldis.training.contents import LARGEST
 
 # diffusers opens a component of another library only where it finds ModelMixin beside its class:
@@ -171,7 +171,7 @@ class CLDisPipeline(DiffusionPipeline):
                 "this model has no directions; run `cldis navigate` on its run and save it again, "
                 "or move units with shifts"
             )
-        stored = stored_directions(path, model.units)
+        stored = directions_or_units(path, model.units)
         numbers = stored.amounts((str(key), amount) for key, amount in amounts.items())
         return stored.shift(model.unit_std, numbers)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cldis.checks import finite
 from cldis.text import folded
 
 MAX_NAME = 60
@@ -82,7 +82,7 @@ class Directions:
         assert unit_std.shape == (self.units,)
         vector = torch.zeros(self.count)
         for number, amount in amounts.items():
-            vector[self._existing(number)] += _finite(amount, number)
+            vector[self._existing(number)] += finite(amount, f"along direction {number}")
         return unit_std.cpu().float() * (self.matrix @ vector)
 
     def number(self, key: str) -> int:
@@ -210,13 +210,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _finite(amount: Any, number: Any) -> float:
-    try:
-        value = float(amount)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"amount {amount!r} along direction {number} is not a finite number")
-    return value

@@ -93,7 +93,7 @@ def directions_or_units(run: RunFolder | str | Path, units: int) -> Directions:
     if stored.units != units:
         raise ValueError(
             f"{folder_of(run)} holds directions of {stored.units} units, the model has "
-            f"{units}; run `cldis navigate` again"
+            f"{units}; restore or remove them, or run `cldis navigate` again"
         )
     return stored
 

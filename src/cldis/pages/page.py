@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     import jinja2
 
 TEMPLATES = Path(__file__).parent / "templates"
-GAP = 2  # pixels between the cells of a picture
 EXACT = 64  # pixels; smaller pictures lose nothing, others are compressed as photos are
 QUALITY = 90  # of WebP
 FRAME = 130  # milliseconds
@@ -105,8 +104,7 @@ def picture(cells: Tensor, alt: str) -> dict[str, Any]:
     """
     if cells.dim() == 4:
         cells = cells[None]
-    rows, columns = cells.shape[:2]
-    page = transparent_gaps(grid(reduced(cells), GAP), rows, columns)
+    page = grid(reduced(cells), clear=True)
     buffer = io.BytesIO()
     page.save(buffer, format="WEBP", quality=QUALITY, lossless=cells.shape[-1] < EXACT)
     return {"src": data_uri("image/webp", buffer.getvalue()), "alt": alt, "size": page.size}
@@ -156,18 +154,6 @@ def img(attributes: Mapping[str, Any]) -> Markup:
         return tag
     still = Markup('<source media="(prefers-reduced-motion: reduce), print" srcset="{}">')
     return Markup("<picture>{}{}</picture>").format(still.format(attributes["still"]), tag)
-
-
-def transparent_gaps(page: Image.Image, rows: int, columns: int) -> Image.Image:
-    """The picture of `grid` with its gaps seen through, so that it sits well on any paper."""
-    width, height = (page.width - GAP) // columns - GAP, (page.height - GAP) // rows - GAP
-    mask = torch.zeros(page.height, page.width, dtype=torch.uint8)
-    for r in range(rows):
-        for c in range(columns):
-            top, left = GAP + r * (height + GAP), GAP + c * (width + GAP)
-            mask[top : top + height, left : left + width] = 255
-    page.putalpha(Image.fromarray(mask.numpy()))
-    return page
 
 
 def diagram(figure: Figure) -> Markup:

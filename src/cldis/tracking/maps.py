@@ -143,11 +143,11 @@ def _expected(arrays: dict[str, Floats], count: int) -> dict[str, tuple[int, ...
     """The shape of every array for `count` directions, see `Maps`."""
     d = arrays["matrix"].shape[:1]
     shifts, side = arrays["shifts"].shape[:1], arrays["mean"].shape[:1]
-    found: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, (count,))
-    found |= dict.fromkeys(("curve", "curve_low", "curve_high"), (count, *shifts))
-    found |= dict.fromkeys(("motion", "appearance"), (count, *side, *side))
-    found |= {"matrix": (*d, count), "shifts": shifts, "mean": (*side, *side, 3)}
-    return {**found, "similarity": (count, count)}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, (count,))
+    shapes |= dict.fromkeys(("curve", "curve_low", "curve_high"), (count, *shifts))
+    shapes |= dict.fromkeys(("motion", "appearance"), (count, *side, *side))
+    shapes |= {"matrix": (*d, count), "shifts": shifts, "mean": (*side, *side, 3)}
+    return {**shapes, "similarity": (count, count)}
 
 
 @dataclass(frozen=True)

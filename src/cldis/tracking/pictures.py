@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from cldis.images import captioned, from_uint8, grid, reduced, save_png
+from cldis.images import captioned, enlarged, from_uint8, grid, reduced, save_png
 from cldis.io import write_bytes
 from cldis.tracking.result import Tracking
 
@@ -52,7 +52,7 @@ def heat_picture(tracking: Tracking, row: dict[str, Any]) -> Image.Image:
         heat(sums.mean("motion")[k] / PIXELS),
         heat(sums.mean("appearance")[k] / LEVELS),
     ]
-    shown = enlarged(torch.stack(panels)[None])
+    shown = enlarged(reduced(torch.stack(panels)[None]), SIDE)
     return captioned(grid(shown), ["mean", "motion", "appearance"], [words(row)])
 
 
@@ -60,14 +60,6 @@ def heat(values: NDArray[np.float64]) -> Tensor:
     """[H, W] in [0, 1] -> [3, H, W] in [-1, 1]: black, red, yellow, white."""
     scaled = 3 * torch.from_numpy(np.clip(values, 0, 1)).float()
     return torch.stack([(scaled - i).clamp(0, 1) for i in range(3)]) * 2 - 1
-
-
-def enlarged(cells: Tensor) -> Tensor:
-    """[rows, columns, 3, H, W], pixels doubled until a side has at least `SIDE`; or reduced."""
-    times = max(1, -(-SIDE // cells.shape[-1]))
-    if times == 1:
-        return reduced(cells)
-    return cells.repeat_interleave(times, dim=-1).repeat_interleave(times, dim=-2)
 
 
 def gallery(tracking: Tracking) -> Image.Image:
@@ -83,9 +75,7 @@ def gallery(tracking: Tracking) -> Image.Image:
         rows.append(torch.cat([from_uint8(frames[0]), torch.stack(maps)]))
     captions = [f"{shift:+g}" for shift in shifts] + ["motion", "appearance"]
     shown = reduced(torch.stack(rows))
-    if shown.shape[-1] < 48:
-        shown = shown.repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
-    return captioned(grid(shown), captions, [words(row) for row in order])
+    return captioned(grid(enlarged(shown, SIDE // 2)), captions, [words(row) for row in order])
 
 
 def curves(tracking: Tracking) -> bytes:

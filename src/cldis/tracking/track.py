@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cldis.arrays import spread
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
 from cldis.editing.photos import held_out
@@ -38,7 +39,6 @@ FORMAT = 1
 IMAGES = 64
 SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations
 STEPS = 5  # of DPM-Solver++
-BATCH = 128  # pictures decoded at a time
 STARTS = 2  # other x_T per image, for the noise floor
 SHOWN = 3  # images kept for the gallery
 FAR = 1.0  # standard deviations that codes may lie off, root mean square over units
@@ -145,8 +145,7 @@ def choose(source: ImageSource, count: int, trained_on: bool) -> NDArray[np.int6
                 f"compares images; give at least 2 with --data"
             )
         return chosen
-    places = np.linspace(0, len(source) - 1, min(count, len(source)))
-    chosen = np.round(places).astype(np.int64)
+    chosen = spread(len(source), count)
     check_images(len(chosen), math.inf)
     return chosen
 
@@ -243,12 +242,8 @@ class Worker:
 
     def draw(self, codes: Tensor, starts: Tensor | None) -> NDArray[np.float32]:
         """Pictures [n, H, W, 3] in grey levels 0..255, by diffusion or by the VAE."""
-        parts = []
-        for begin in range(0, len(codes), BATCH):
-            part = slice(begin, begin + BATCH)
-            begin_at = None if starts is None else starts[part]
-            parts.append(self.model.decode(codes[part], begin_at, self.steps, fast=True))
-        pictures = torch.cat(parts).add(1).mul(127.5).clamp(0, 255)
+        drawn = self.model.decode(codes, starts, self.steps, fast=True)
+        pictures = drawn.add(1).mul(127.5).clamp(0, 255)
         return np.ascontiguousarray(pictures.permute(0, 2, 3, 1).numpy())
 
 

@@ -236,7 +236,7 @@ def unit_tensors(units: dict[str, Any], count: int, origin: str | Path) -> tuple
         ValueError: missing, of another length, negative spread, or not finite as float32.
     """
     checked(UnitStatistics, units, origin)
-    found = []
+    parts = []
     for key in ("mean", "std"):
         values = torch.tensor(units[key], dtype=torch.float32)
         if len(values) != count or not bool(torch.isfinite(values).all()):
@@ -244,5 +244,5 @@ def unit_tensors(units: dict[str, Any], count: int, origin: str | Path) -> tuple
                 f"{origin} lacks a finite {key} for each of its {count} units (it has "
                 f"{len(values)} numbers); {RESTORE}"
             )
-        found.append(values)
-    return found[0], found[1]
+        parts.append(values)
+    return parts[0], parts[1]

@@ -17,6 +17,10 @@ from cldis.loop.two_branch import TwoBranch
 Load = Callable[[NDArray[Any]], Tensor]
 
 
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def loader(source: ImageSource, device: torch.device) -> Load:
     """A function from indices [n] to images [n, 3, H, W] in [-1, 1] on `device`.
 

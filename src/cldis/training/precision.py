@@ -12,7 +12,6 @@ from typing import Literal
 import torch
 
 from cldis.config import Config
-from cldis.training.processor import cpuinfo
 
 
 def settled(config: Config) -> Config:
@@ -33,3 +32,16 @@ def best() -> Literal["no", "bf16"]:
 def processor_flags() -> set[str]:
     """Instruction sets of the processor as Linux lists them; empty elsewhere."""
     return set(cpuinfo("flags", "features").split())
+
+
+def cpuinfo(*names: str) -> str:
+    """The value of the first line of /proc/cpuinfo that has one of `names`; "" where none has."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name.strip().lower() in names:
+                    return value.strip()
+    except OSError:
+        pass
+    return ""

@@ -40,8 +40,8 @@ def open_networks(config: Config, path: Path, origin: str | Path) -> TwoBranch:
         wanted = {name: tuple(t.shape) for name, t in outline(config).state_dict().items()}
     except ValueError as error:
         raise ValueError(f"{origin} has settings that no model has: {error}") from None
-    found = shapes(path)
-    wrong = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+    stored = shapes(path)
+    wrong = sorted(name for name in {*wanted, *stored} if wanted.get(name) != stored.get(name))
     if wrong:
         raise ValueError(
             f"{origin} does not fit its settings: {len(wrong)} tensors differ, first "

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cldis.arrays import Floats
-from cldis.metrics.tracking.appearance import residual
-from cldis.metrics.tracking.motion import gradient, opencv, track
+from cldis.metrics.tracking.motion import gradient, opencv, track, warp
 
 CELLS = 8  # of a side: descriptors are means over CELLS x CELLS cells
 
@@ -64,6 +63,23 @@ def change_field(frames: Floats, centre: int, estimator: str = "farneback") -> C
     frames = frames.astype(np.float32, copy=False)
     motion = track(frames, centre, estimator)
     return ChangeField(motion, residual(frames, centre, motion), gradient(frames[centre]))
+
+
+def residual(frames: Floats, centre: int, motion: Floats) -> Floats:
+    """frame_j(p + F_j(p)) - frame_c(p), signed, [J, H, W, 3] in grey levels.
+
+    Where the motion is 0 this is the plain difference.
+
+    Args:
+        frames: [J, H, W, 3] in grey levels 0..255.
+        centre: the frame of shift 0.
+        motion: [J, H, W, 2] in pixels, from `motion.track`.
+    """
+    left = np.empty_like(frames)
+    for j, frame in enumerate(frames):
+        moved = warp(frame, motion[j]) if motion[j].any() else frame
+        left[j] = moved - frames[centre]
+    return left
 
 
 def cells(maps: Floats) -> Floats:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cldis.arrays import Floats
 from cldis.config import Config
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
-from cldis.images import to_model
+from cldis.images import reduced, to_model
 from cldis.io import user_path
 from cldis.methods.controls import PCA, RandomEncoder
 from cldis.model import Model, load
@@ -43,11 +44,11 @@ def compared(
 ) -> list[Compared]:
     """Every code that the probes compare; this run's first."""
     config, chosen = model.config, parts.images
-    found = []
+    every = []
     for name, means in (("z_sem", codes.sem), ("z_disen", codes.disen)):
         if means is not None:
-            found.append(Compared(f"this run, {name}", "of the analysed run", means[chosen]))
-    found += against
+            every.append(Compared(f"this run, {name}", "of the analysed run", means[chosen]))
+    every += against
     pixels = _gathered(source, chosen, lambda images: shrunk(images).reshape(len(images), -1))
     side = round((pixels.shape[1] / 3) ** 0.5)
     count = min(config.model.units, len(parts.pool), pixels.shape[1])
@@ -55,11 +56,11 @@ def compared(
     shaped = to_model(pixels.reshape(-1, 3, side, side))
     pca.fit(shaped[: len(parts.pool)])
     words = "" if side == source.resolution else f", reduced to {side} px"
-    found.append(
+    every.append(
         Compared("PCA", f"{count} principal components of the pixels{words}", pca.encode(shaped))
     )
     untrained = RandomEncoder(config)
-    found.append(
+    every.append(
         Compared(
             "untrained encoder",
             "the encoder of this run before training",
@@ -67,8 +68,8 @@ def compared(
         )
     )
     words = f"red, green and blue of {side} x {side} pixels"
-    found.append(Compared("raw pixels", words, pixels, one_scale=True))
-    return found
+    every.append(Compared("raw pixels", words, pixels, one_scale=True))
+    return every
 
 
 def other_run(
@@ -99,16 +100,8 @@ def method_words(config: Config) -> str:
 
 
 def shrunk(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Images [n, 3, H, W] with a side of at most `PIXEL_SIDE`, by averaging."""
-    side = images.shape[-1]
-    if side <= PIXEL_SIDE:
-        return images
-    import torch
-    import torch.nn.functional as F
-
-    floats = torch.from_numpy(images).float()
-    small = F.interpolate(floats, size=(PIXEL_SIDE, PIXEL_SIDE), mode="area")
-    return small.round().to(torch.uint8).numpy()
+    """Images [n, 3, H, W] with a side of at most `PIXEL_SIDE`."""
+    return reduced(torch.from_numpy(images).float(), PIXEL_SIDE).round().to(torch.uint8).numpy()
 
 
 def _gathered(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cldis.arrays import Floats
+from cldis.arrays import Floats, some
 from cldis.pages.analysis import probes
 from cldis.pages.analysis.dependence import holm
 from cldis.pages.analysis.labels import Label
@@ -34,7 +34,7 @@ def shifts(a: Floats, b: Floats) -> list[dict[str, Any]]:
     if min(len(a), len(b)) < 2:
         raise ValueError("a shift needs at least 2 images in each collection")
     generator = np.random.default_rng(SEED)
-    a, b = _sample(a, generator), _sample(b, generator)
+    a, b = (part[some(len(part), MAX_IMAGES, generator)] for part in (a, b))
     units = a.shape[1]
     boots = cohen(_moments(a, generator), _moments(b, generator))  # [resamples, u]
     tail = LEVEL / units / 2
@@ -96,9 +96,3 @@ def _moments(data: Floats, generator: np.random.Generator) -> tuple[Floats, Floa
         means[k] = mean
         variances[k] = np.maximum(counts @ data**2 / n - mean**2, 0) * n / (n - 1)
     return means + centre, variances, n
-
-
-def _sample(data: Floats, generator: np.random.Generator) -> Floats:
-    if len(data) <= MAX_IMAGES:
-        return data
-    return data[np.sort(generator.choice(len(data), MAX_IMAGES, replace=False))]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cldis.arrays import Floats, Integers
+from cldis.arrays import Floats, Integers, some
 from cldis.pages.analysis.labels import Label
 from cldis.pages.analysis.units import TENTHS, tenths
 
@@ -44,7 +44,8 @@ def unit_information(codes: Floats, label: Label) -> dict[str, Any]:
         `images`: how many were looked at.
     """
     cells, count = cells_of(label)
-    rows = _sample(np.flatnonzero(cells >= 0))
+    rows = np.flatnonzero(cells >= 0)
+    rows = rows[some(len(rows), MAX_IMAGES, SEED)]
     cells = cells[rows]
     member = _one_hot(np.stack([tenths(unit) for unit in codes[rows].T], axis=1), TENTHS)
     units = codes.shape[1]
@@ -99,26 +100,20 @@ def association(a: Label, b: Label) -> dict[str, float]:
 def holm(p_values: list[float]) -> list[float]:
     """p-values that hold for all tests together (Holm 1979)."""
     order = np.argsort(p_values, kind="stable")
-    found = np.empty(len(p_values))
+    adjusted = np.empty(len(p_values))
     largest = 0.0
     for rank, place in enumerate(order):
         largest = max(largest, min(1.0, (len(order) - rank) * p_values[place]))
-        found[place] = largest
-    return [float(value) for value in found]
-
-
-def _sample(rows: Integers) -> Integers:
-    if len(rows) <= MAX_IMAGES:
-        return rows
-    return np.sort(np.random.default_rng(SEED).choice(rows, MAX_IMAGES, replace=False))
+        adjusted[place] = largest
+    return [float(value) for value in adjusted]
 
 
 def _one_hot(cells: Integers, count: int) -> NDArray[np.float32]:
     n, columns = cells.shape
-    found = np.zeros((n, columns * count), np.float32)
+    member = np.zeros((n, columns * count), np.float32)
     for k in range(columns):
-        found[np.arange(n), k * count + cells[:, k]] = 1
-    return found
+        member[np.arange(n), k * count + cells[:, k]] = 1
+    return member
 
 
 def _mutual(joint: Floats) -> Floats:

@@ -36,9 +36,9 @@ class CollectionCodes:
     @property
     def main(self) -> Floats:
         """z_sem, or z_disen where there is no z_sem."""
-        found = self.sem if self.sem is not None else self.disen
-        assert found is not None
-        return found
+        code = self.sem if self.sem is not None else self.disen
+        assert code is not None
+        return code
 
     @property
     def name(self) -> str:
@@ -111,8 +111,8 @@ def read_codes(path: Path, gaussian: bool = True) -> CollectionCodes:
         sem, disen = _column(file, "z_sem_mean", n), _column(file, "z_disen_mean", n)
         name = "z_disen_scale" if sem is None else "z_sem_scale"
         codes = CollectionCodes(paths, sem, disen, _column(file, name, n) if gaussian else None)
-    for found in (codes.sem, codes.disen):
-        if found is not None and not np.isfinite(found).all():
+    for means in (codes.sem, codes.disen):
+        if means is not None and not np.isfinite(means).all():
             raise ValueError(
                 f"{path.name} holds codes that are NaN or infinite; the encoder has diverged: "
                 f"train again with a lower training.learning_rate"
@@ -129,15 +129,15 @@ def batches(count: int, size: int = 256) -> Iterator[slice]:
 def _column(file: pq.ParquetFile, name: str, n: int) -> Floats | None:
     """One column of vectors as [n, d], read piece by piece; None where it holds nothing."""
     width = file.schema_arrow.field(name).type.list_size
-    found = np.empty((n, width), np.float32)
+    table = np.empty((n, width), np.float32)
     at = 0
     for batch in file.iter_batches(batch_size=4096, columns=[name]):
         values = batch.column(0)
         if values.null_count:
             return None
-        found[at : at + len(values)] = values.flatten().to_numpy().reshape(-1, width)
+        table[at : at + len(values)] = values.flatten().to_numpy().reshape(-1, width)
         at += len(values)
-    return found
+    return table
 
 
 def _key_of(path: Path) -> str:

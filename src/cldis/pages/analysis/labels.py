@@ -72,21 +72,21 @@ def gather(source: ImageSource, paths: Sequence[str], table: Path | None) -> Lab
     Raises:
         ValueError: a CSV file that is not there, is not read, or fits no image.
     """
-    found = Labels()
+    labels = Labels()
     if table is not None:
-        _from_csv(user_path(table), paths, source.name, found)
+        _from_csv(user_path(table), paths, source.name, labels)
     if source.factor_names:
         factors = source.factors(np.arange(len(source)))
         for k, name in enumerate(source.factor_names):
-            found.add(name, [str(value) for value in factors[:, k]])
-    elif not any(label.name == "folder" for label in found.columns):
-        _from_folders(paths, found, only_if_several=table is not None)
-    if not found.columns and not found.notes:
-        found.notes.append(
+            labels.add(name, [str(value) for value in factors[:, k]])
+    elif not any(label.name == "folder" for label in labels.columns):
+        _from_folders(paths, labels, only_if_several=table is not None)
+    if not labels.columns and not labels.notes:
+        labels.notes.append(
             "There are no labels: put the images into one sub-folder per class, or give "
             "--labels FILE.csv with a column `file`."
         )
-    return found
+    return labels
 
 
 def column(name: str, texts: Sequence[str]) -> tuple[Label | None, str]:
@@ -127,11 +127,11 @@ def column(name: str, texts: Sequence[str]) -> tuple[Label | None, str]:
 def _numbers(texts: Sequence[str]) -> NDArray[np.float64] | None:
     """float64 [n] with NaN where empty or not finite; None when a text is no number."""
     try:
-        found = np.array([_number(text) if text else np.nan for text in texts])
+        values = np.array([_number(text) if text else np.nan for text in texts])
     except ValueError:
         return None
-    found[~np.isfinite(found)] = np.nan
-    return found if np.isfinite(found).any() else None
+    values[~np.isfinite(values)] = np.nan
+    return values if np.isfinite(values).any() else None
 
 
 def _number(text: str) -> float:
@@ -155,21 +155,21 @@ def _without_commas(name: str, texts: Sequence[str]) -> tuple[Sequence[str], str
     return [text.replace(",", ".") for text in texts], ""
 
 
-def _from_folders(paths: Sequence[str], found: Labels, only_if_several: bool) -> None:
+def _from_folders(paths: Sequence[str], labels: Labels, only_if_several: bool) -> None:
     """The first folder of every path; images that lie outside any are unknown."""
     tops = [path.split("/", 1)[0] if "/" in path else "" for path in paths]
     if only_if_several and len(set(tops) - {""}) < 2:
         return
     if any(tops):
-        found.add("folder", tops)
+        labels.add("folder", tops)
     elif not only_if_several:
-        found.notes.append(
+        labels.notes.append(
             "There are no labels: the images lie in no sub-folders. Put them into one sub-folder "
             "per class, or give --labels FILE.csv with a column `file`."
         )
 
 
-def _from_csv(table: Path, paths: Sequence[str], folder: str, found: Labels) -> None:
+def _from_csv(table: Path, paths: Sequence[str], folder: str, labels: Labels) -> None:
     rows, names = read_table(table)
     file_column = next((name for name in names if name.lower() in FILE_COLUMNS), None)
     if file_column is None:
@@ -181,7 +181,7 @@ def _from_csv(table: Path, paths: Sequence[str], folder: str, found: Labels) -> 
     if not others:
         raise ValueError(f"--labels {table} has only the column {file_column}; add label columns")
     if len(others) > MAX_COLUMNS:
-        found.notes.append(
+        labels.notes.append(
             f"{table.name} has {len(others)} columns; the first {MAX_COLUMNS} are used."
         )
     files = [row[file_column] for row in rows]
@@ -195,18 +195,18 @@ def _from_csv(table: Path, paths: Sequence[str], folder: str, found: Labels) -> 
     missing = sum(row is None for row in row_of)
     if unknown:
         shown = ", ".join(unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        found.notes.append(
+        labels.notes.append(
             f"Rows of {table.name} that name no image here: {len(unknown)} ({shown})."
         )
     if missing:
-        found.notes.append(f"Images without a row in {table.name}: {missing} of {len(paths)}.")
+        labels.notes.append(f"Images without a row in {table.name}: {missing} of {len(paths)}.")
     if twice:
-        found.notes.append(
+        labels.notes.append(
             f"Rows of {table.name} for an image that an earlier row named: {twice}; the first row "
             f"counts."
         )
     for name in others[:MAX_COLUMNS]:
-        found.add(name, ["" if row is None else _value(rows[row][name]) for row in row_of])
+        labels.add(name, ["" if row is None else _value(rows[row][name]) for row in row_of])
 
 
 def _value(text: str) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from cldis.arrays import some
 from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.model import STEPS, Model
@@ -18,7 +18,6 @@ from cldis.pages.analysis.encode import CollectionCodes
 from cldis.pages.analysis.labels import Label, Labels
 from cldis.pages.analysis.results import MAX_LISTED, Comparison, LabelFindings, Oddities, Units
 
-SEED = 0
 MAX_UNITS = 32  # shown with pictures and in matrices; of more, those that vary most
 MAX_PICTURES = 10_000  # photos whose pixels are averaged
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)  # standard deviations over the collection
@@ -36,7 +35,7 @@ def measure_units(model: Model, source: ImageSource, codes: CollectionCodes) -> 
     if not shown:
         return Units(rows, shown, {}, {})
     averages = units.average_pictures(
-        codes.main[:, shown], source.batch, _some(len(codes), MAX_PICTURES)
+        codes.main[:, shown], source.batch, some(len(codes), MAX_PICTURES)
     )
     steps = min(STEPS, model.config.diffusion.steps)
     typical = to_model(source.batch(np.array([units.typical(codes.main)], np.int64)))
@@ -167,11 +166,3 @@ def _associations(columns: Sequence[Label]) -> list[dict[str, Any]]:
     for pair, p in zip(pairs, dependence.holm([pair["p"] for pair in pairs]), strict=True):
         pair["p"] = p
     return sorted(pairs, key=lambda pair: -pair["v"])
-
-
-def _some(count: int, most: int) -> NDArray[np.int64]:
-    """At most `most` of 0..count-1, at random, rising."""
-    if count <= most:
-        return np.arange(count, dtype=np.int64)
-    chosen = np.random.default_rng(SEED).choice(count, most, replace=False)
-    return np.sort(chosen).astype(np.int64)

@@ -75,14 +75,14 @@ def near_duplicates(
     pairs, places = np.unique(pairs, axis=0, return_index=True)
     apart = apart[close][places]
     order = np.argsort(apart, kind="stable")[:CANDIDATES]
-    found: list[dict[str, Any]] = []
+    duplicates: list[dict[str, Any]] = []
     for part in batches(len(order)):
         chosen = pairs[order[part]].astype(np.int64)
         a, b = (read(chosen[:, side]).astype(np.float32) for side in (0, 1))
         differences = np.sqrt(((a - b) ** 2).reshape(len(a), -1).mean(axis=1))
         for (i, j), pixels, code in zip(chosen, differences, apart[order[part]], strict=True):
             if pixels <= SAME_PIXELS:
-                found.append(
+                duplicates.append(
                     {
                         "first": int(i),
                         "second": int(j),
@@ -90,7 +90,7 @@ def near_duplicates(
                         "code": float(code),
                     }
                 )
-    return sorted(found, key=lambda pair: (pair["pixels"], pair["first"], pair["second"]))
+    return sorted(duplicates, key=lambda pair: (pair["pixels"], pair["first"], pair["second"]))
 
 
 def _standardised(codes: Floats) -> NDArray[np.float64]:

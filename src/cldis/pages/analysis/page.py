@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cldis.arrays import spread
 from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.pages import figures
@@ -49,9 +50,8 @@ def render(analysis: Analysis) -> str:
 
 def mosaic(source: ImageSource) -> dict[str, Any]:
     """Photos spread evenly over the collection."""
-    count = min(MOSAIC, len(source))
-    chosen = np.linspace(0, len(source) - 1, count).round().astype(np.int64)
-    photos = to_model(source.batch(chosen))
+    photos = to_model(source.batch(spread(len(source), MOSAIC)))
+    count = len(photos)
     rows = 2 if count == MOSAIC else 1
     return picture(photos.unflatten(0, (rows, count // rows)), f"{count} photos of the collection.")
 

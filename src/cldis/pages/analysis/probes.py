@@ -122,12 +122,12 @@ def _curve(
     for size in SIZES:
         if size >= len(y) or (category and size < len(label.classes)):
             continue
-        found = []
+        scores = []
         for draw in range(DRAWS):
             chosen = drawn(y, size, np.random.default_rng([SEED, size, draw]), category)
             guess = _predict(probe, category, x[chosen], y[chosen], x_test)
-            found.append(score(guess, y_test, category))
-        points.append({"labels": size, **_over_draws(found), "draws": DRAWS})
+            scores.append(score(guess, y_test, category))
+        points.append({"labels": size, **_over_draws(scores), "draws": DRAWS})
     guess = _predict(probe, category, x, y, x_test)
     points.append({"labels": len(y), **_over_tests(guess, y_test, category), "draws": 1})
     return points
@@ -197,22 +197,22 @@ def _predict(probe: str, category: bool, x: Floats, y: Any, x_test: Floats) -> A
     return classes[(votes / counts).argmax(axis=1)]
 
 
-def _over_draws(found: list[float]) -> dict[str, float]:
+def _over_draws(scores: list[float]) -> dict[str, float]:
     """Mean and Student's 95 % interval."""
     from scipy.stats import t
 
-    mean = float(np.mean(found))
-    half = float(t.ppf(0.975, len(found) - 1)) * float(np.std(found, ddof=1)) / len(found) ** 0.5
+    mean = float(np.mean(scores))
+    half = float(t.ppf(0.975, len(scores) - 1)) * float(np.std(scores, ddof=1)) / len(scores) ** 0.5
     return {"score": mean, "low": mean - half, "high": mean + half}
 
 
 def _over_tests(guess: Any, truth: Any, category: bool) -> dict[str, float]:
     """The score and its 95 % bootstrap interval over test images."""
     generator = np.random.default_rng(SEED)
-    found = []
+    scores = []
     for _ in range(RESAMPLES):
         chosen = generator.integers(len(truth), size=len(truth))
         if category or np.ptp(truth[chosen]) > 0:
-            found.append(score(guess[chosen], truth[chosen], category))
-    low, high = np.quantile(found, [0.025, 0.975])
+            scores.append(score(guess[chosen], truth[chosen], category))
+    low, high = np.quantile(scores, [0.025, 0.975])
     return {"score": score(guess, truth, category), "low": float(low), "high": float(high)}

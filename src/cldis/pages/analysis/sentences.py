@@ -58,7 +58,7 @@ def discrimination(numbers: dict[str, Any]) -> str:
 
 def carriers(numbers: dict[str, Any]) -> str:
     """The unit that says most of any label."""
-    found = [
+    shares = [
         (share, unit, name)
         for name, item in numbers["information"].items()
         for unit, share in zip(numbers["looked_at"], item["share"], strict=True)
@@ -66,9 +66,9 @@ def carriers(numbers: dict[str, Any]) -> str:
     ]
     if not numbers["information"]:
         return ""
-    if not found:
+    if not shares:
         return "No single unit says more of a label than chance would."
-    share, unit, name = max(found)
+    share, unit, name = max(shares)
     return (
         f"Of all units, unit {unit} says most of a label: {percent(share)} of the information of "
         f"{name}."

@@ -84,7 +84,7 @@ def matched(
         whole[path].append(k)
         for ending in _endings(path)[1:]:
             endings[ending].append(k)
-    found: dict[int, list[tuple[int, int]]] = defaultdict(list)  # image -> (how sure, row)
+    matches: dict[int, list[tuple[int, int]]] = defaultdict(list)  # image -> (how sure, row)
     unknown = []
     for row, text in enumerate(files):
         sure, images = _images(text, whole, endings, composed(folder))
@@ -95,14 +95,14 @@ def matched(
                 f"write paths below the folder"
             )
         if images:
-            found[images[0]].append((sure, row))
+            matches[images[0]].append((sure, row))
         else:
             unknown.append(text)
-    surest = max((sure for rows in found.values() for sure, _ in rows), default=0)
+    surest = max((sure for rows in matches.values() for sure, _ in rows), default=0)
     least = min(surest, ENDING)
     row_of: list[int | None] = [None] * len(paths)
     twice = 0
-    for image, rows in found.items():
+    for image, rows in matches.items():
         good = [row for sure, row in rows if sure >= least]
         unknown += [files[row] for sure, row in rows if sure < least]
         different = sorted({files[row] for row in good})

@@ -18,6 +18,7 @@ from cldis.pages.analysis.page import render
 from cldis.pages.analysis.results import Analysis
 from cldis.pages.page import finite
 from cldis.text import say
+from cldis.training.device import default_device
 from cldis.training.run_folder import RunFolder
 
 MIN_IMAGES = 10
@@ -58,14 +59,14 @@ def analyse(
     source = _opened(data, side, progress, cache_dir)
     known = labels.gather(source, [source.label(k) for k in range(len(source))], table)
     other = _opened(second, side, progress, cache_dir) if second is not None else None
-    model = load(run, _device())
+    model = load(run, default_device())
     out.mkdir(parents=True, exist_ok=True)
     codes = _encoded(model, folder, source, out / "codes.parquet", progress)
 
     _say("units", progress)
     units = measure.measure_units(model, source, codes)
     _say("labels", progress)
-    found = measure.measure_labels(
+    by_label = measure.measure_labels(
         model,
         source,
         codes,
@@ -80,7 +81,7 @@ def analyse(
         _say("comparison", progress)
         theirs = _encoded(model, folder, other, out / "codes_compare.parquet", progress)
         comparison = measure.measure_comparison(codes, units.shown, other, theirs)
-    analysis = Analysis(_about_run(folder), source, codes, units, found, oddities, comparison)
+    analysis = Analysis(_about_run(folder), source, codes, units, by_label, oddities, comparison)
 
     for name, images in (("skipped.tsv", source), ("skipped_compare.tsv", other)):
         if images is not None and images.skipped:
@@ -121,12 +122,6 @@ def _about_run(run: RunFolder) -> dict[str, Any]:
         "data": run.about["data"]["name"],
         "git": run.about["git"],
     }
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _say(what: str, progress: bool) -> None:

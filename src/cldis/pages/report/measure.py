@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from cldis.arrays import some
 from cldis.data.source import ImageSource
 from cldis.editing.photos import held_out
 from cldis.images import reduced, to_model
@@ -103,14 +103,9 @@ def traversals(
 def reconstructions(model: Model, codes: Encoded, steps: int = STEPS) -> list[Reconstruction]:
     """The held-out images from inverted x_T, from random x_T, and from the VAE, as far as the
     method can."""
-    images, drawn = codes.images, dict[str, Tensor]()
+    images = codes.images
     assert images is not None
-    if codes.noise is not None:
-        drawn["inverted"] = model.decode(codes.z, codes.noise, steps)
-        drawn["random"] = model.decode(codes.z, None, steps)
-    disen = model.encode(images).disen
-    if disen is not None:
-        drawn["vae"] = model.decode_vae(disen.mean)
+    drawn = model.reconstruct(images, steps, x_T=codes.noise)
     return [
         Reconstruction(
             key, cells, float(ssim(cells, images).mean()), float(psnr(cells, images).mean())
@@ -146,8 +141,7 @@ def factor_recovery(model: Model, source: ImageSource, images: int) -> dict[str,
     """How well factors are read from each code: {`z_sem`, `z_disen`: see `factor_probe`}."""
     from cldis.metrics.probe import factor_probe
 
-    count = min(images, len(source))
-    chosen = np.sort(np.random.default_rng(0).choice(len(source), count, replace=False))
+    chosen = some(len(source), images)
     codes, factors = model.encode_source(source, chosen), source.factors(chosen)
     return {
         name: factor_probe(code.mean.numpy(), factors, source.factor_names, seed=0)

@@ -149,9 +149,9 @@ def draw(plot: Plot, lines: list[Line]) -> Drawn | None:
 
 def points(curve: Curve, lines: list[Line]) -> list[tuple[float, float]]:
     """(images, value) of every line that has the key; lost values (null) are left out."""
-    found = [line for line in lines if line.get("kind") == curve.kind]
+    own = [line for line in lines if line.get("kind") == curve.kind]
     return [
         (float(line["images"]), curve.scale * float(line[curve.key]))
-        for line in found
+        for line in own
         if isinstance(line.get(curve.key), int | float)
     ]

@@ -61,85 +61,50 @@ def reads(numbers: dict[str, Any]) -> dict[int, str]:
     probe = numbers.get("factors", {}).get(numbers["code"])
     if probe is None:
         return {}
-    found = {}
+    factor_of = {}
     names = list(probe["accuracy"])
     for unit, row in enumerate(probe["importance"]):
         best = max(range(len(row)), key=lambda k: row[k])
         if row[best] >= TELLING:
-            found[unit] = f"{names[best].replace('_', ' ')} {100 * row[best]:.0f} %"
-    return found
+            factor_of[unit] = f"{names[best].replace('_', ' ')} {100 * row[best]:.0f} %"
+    return factor_of
 
 
 def health_rows(run: RunFolder, numbers: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """(key of its term, what, value, what it should be) of the last measurements."""
-    found = {**(numbers["training"] or {}), **(numbers["health"] or {})}
-    for key, needs in (
-        ("capacity", "vae_kl"),
-        ("feedback", "vae_kl"),
-        ("lambda_dt", "distillation"),
-    ):
-        if needs not in found:  # logged by older versions, but nothing to this method
-            found.pop(key, None)
+    measured = {**(numbers["training"] or {}), **(numbers["health"] or {})}
+    for key in ("capacity", "feedback", "lambda_dt"):
+        needs = "distillation" if key == "lambda_dt" else "vae_kl"
+        if needs not in measured:  # logged by older versions, but nothing to this method
+            measured.pop(key, None)
     units, kind = run.config.model.units, run.config.distillation.kind
-    steered = run.config.uses_capacity
+    grows, kl = ", and growing with C", "close to C"
+    if not run.config.uses_capacity:
+        grows, kl = "", "more than 0"
+    loss, varies = "Denoising loss, ", f"variance of the mean over images above {ACTIVE:g}"
+    worse = "how much worse the denoiser is with another image's code"
+    nats = "" if kind == "mse" else "nats"
     rows = [
-        (
-            "gap",
-            "Gap of z_sem",
-            "%",
-            100.0,
-            f"above {100 * DEAD_GAP:g} %: how much worse the denoiser is with another image's code",
-        ),
-        (
-            "heldout_diffusion",
-            "Denoising loss, held out",
-            "",
-            1.0,
-            "close to the loss in training; far above it means learnt by heart",
-        ),
-        ("diffusion", "Denoising loss, training", "", 1.0, "falls, ever more slowly"),
-        (
-            "sem_active_units",
-            "Active units of z_sem",
-            f"of {units}",
-            1.0,
-            f"more than 0; active: variance of the unit's mean over images above {ACTIVE:g}",
-        ),
-        (
-            "disen_active_units",
-            "Active units of z_disen",
-            f"of {units}",
-            1.0,
-            "more than 0, and growing with C" if steered else "more than 0",
-        ),
-        ("capacity", "Capacity C", "nats", 1.0, "rises; the VAE may say this much"),
-        (
-            "vae_kl",
-            "KL of z_disen",
-            "nats",
-            1.0,
-            "close to C" if steered else "more than 0",
-        ),
-        ("feedback", "Feedback signal", "nats", 1.0, "where C is pulled to"),
-        (
-            "distillation",
-            f"Distance of the codes ({kind})",
-            "" if kind == "mse" else "nats",
-            1.0,
-            "falls while the pull is on",
-        ),
-        ("lambda_dt", "Weight of the distillation", "", 1.0, "0 in warm-up and after its end"),
-        (
-            "z_gradient",
-            "Gradient at z_sem",
-            "",
-            1.0,
-            "not 0: what the denoiser's loss asks of the code",
-        ),
-        ("images_per_second", "Speed", "images/s", 1.0, "steady"),
+        ("gap", "Gap of z_sem", "%", f"above {100 * DEAD_GAP:g} %: {worse}"),
+        ("heldout_diffusion", f"{loss}held out", "", "near that in training; else learnt by heart"),
+        ("diffusion", f"{loss}training", "", "falls, ever more slowly"),
+        ("sem_active_units", "Active units of z_sem", f"of {units}", f"more than 0: {varies}"),
+        ("disen_active_units", "Active units of z_disen", f"of {units}", f"more than 0{grows}"),
+        ("capacity", "Capacity C", "nats", "rises; the VAE may say this much"),
+        ("vae_kl", "KL of z_disen", "nats", kl),
+        ("feedback", "Feedback signal", "nats", "where C is pulled to"),
+        ("distillation", f"Distance of the codes ({kind})", nats, "falls while the pull is on"),
+        ("lambda_dt", "Weight of the distillation", "", "0 in warm-up and after its end"),
+        ("z_gradient", "Gradient at z_sem", "", "not 0: what the denoiser's loss asks of the code"),
+        ("images_per_second", "Speed", "images/s", "steady"),
     ]
     return [
-        (MEANINGS.get(key, key), label, f"{number(scale * found[key])} {unit}".strip(), words)
-        for key, label, unit, scale, words in rows
-        if found.get(key) is not None
+        (
+            MEANINGS.get(key, key),
+            label,
+            f"{number(measured[key] * (100 if unit == '%' else 1))} {unit}".strip(),
+            words,
+        )
+        for key, label, unit, words in rows
+        if measured.get(key) is not None
     ]

@@ -14,6 +14,7 @@ from cldis.pages.report import directions, measure
 from cldis.pages.report.page import render
 from cldis.pages.report.results import Report, last
 from cldis.progress import progress_bar
+from cldis.training.device import default_device
 from cldis.training.log import read_metrics
 from cldis.training.run_data import is_run_data, open_run_data
 from cldis.training.run_folder import RunFolder
@@ -133,9 +134,3 @@ def shows_images(run: RunFolder) -> bool:
     except ValueError:  # whoever wrote that, it is no report
         return False
     return isinstance(known, dict) and "held_out" in known and not known.get("data_differs")
-
-
-def default_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
