@@ -117,7 +117,7 @@ class LoopConfig(Section):
         0, ge=0, description="images from which the rate of z_sem is lowered (rate_loop); 0: never"
     )
     margin: float = Field(
-        0.1, ge=0, le=10, description="the rate that is left, above the information, as a share"
+        0.4, ge=0, le=10, description="the rate that is left, above the information, as a share"
     )
 
 
