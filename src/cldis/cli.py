@@ -23,8 +23,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = _run(sys.argv[1:] if arguments is None else arguments)
         heard.flush()
         if code == 0 and heard.full:
-            return _complain(f"all was done, but not all could be printed ({heard.lost})", FAILURE)
-        return code
+            code = _complain(f"all was done, but not all could be printed ({heard.lost})", FAILURE)
+    if "torch" in sys.modules:  # else no other process was called in
+        from cldis.training.processes import leave
+
+        leave(code)
+    return code
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -118,7 +118,7 @@ def test_finished_cells_are_never_run_again(
 def test_a_killed_queue_goes_on_to_the_same_results(whole: Path, tmp_path: Path, step: int) -> None:
     code, _ = finish(start(tmp_path, "--only", "s0", CLDIS_TEST_KILL=f"{signal.SIGKILL}:{step}"))
     assert code == -signal.SIGKILL
-    assert states(tmp_path)[:2] == (["done", "open"] if step > 12 else ["open", "open"])
+    assert states(tmp_path)[:2] == (["done", "to do"] if step > 12 else ["to do", "to do"])
     assert bench(tmp_path, "--only", "s0") == 0
     for name in NAMES[:2]:
         assert measured(tmp_path, name) == measured(whole, name)
@@ -136,7 +136,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(whole: Path, tmp_path: Path) -> None
 def test_the_time_limit_stops_cleanly(tmp_path: Path) -> None:
     code, words = finish(start(tmp_path, "--minutes", "0.05", CLDIS_TEST_SLOW="0.5"))
     assert code == 130 and "stopped and saved" in words
-    assert states(tmp_path) == ["open"] * 4
+    assert states(tmp_path) == ["to do"] * 4
 
 
 def test_two_processes_share_the_work(whole: Path, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_a_cell_at_work_elsewhere_is_left_alone(tmp_path: Path) -> None:
         work = Session(here)
         work.run()
         assert work.finished == 0 and not work.stopped
-    assert here.status(here.cells[0]).state == "open"
+    assert here.status(here.cells[0]).state == "to do"
 
 
 @pytest.mark.parametrize("harm", ["cut", "digit", "empty", "binary", "renamed"])
@@ -224,7 +224,7 @@ def test_a_cell_that_fails_does_not_stop_the_others(
     words = capsys.readouterr().err
     assert f"{NAMES[0]}: failed: diverged, as it were" in words
     assert "1 of 2 cells failed: closed-rooms-96-s0" in words
-    assert states(tmp_path)[:2] == ["open", "done"]
+    assert states(tmp_path)[:2] == ["to do", "done"]
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,18 @@ def test_resume_goes_further(run: Path, photos: Path, tmp_path: Path) -> None:
     assert json.loads((out / "config.json").read_text())["training"]["images"] == 288
 
 
+def test_resume_of_a_finished_run_says_that_nothing_was_left(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    before = (out / "metrics.jsonl").read_bytes()
+    assert main(["train", str(photos), "--out", str(out), "--resume"]) == 0
+    words = capsys.readouterr().out
+    assert "has seen all its 192 images: nothing is left to train; more with --images" in words
+    assert (out / "metrics.jsonl").read_bytes() == before
+
+
 def test_dry_run_writes_nothing(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -184,6 +184,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "tiff tile": (lambda: large_tile(14_000), "too large"),
     "ppm values": (lambda: b"P5 3000 3000 4095\n" + bytes(18_000_000), "binary values"),
     "ppm text": (lambda: b"P2 # of grey\n3000 3000 255\n" + b"9 " * 9_000_000, "binary values"),
+    "ppm 15 MB": (lambda: b"P2\n2700 2700 255\n" + b"9 " * 2700**2, "more than 4 MB"),
+    "ppm deep": (lambda: b"P6 1500 1500 100\n" + bytes(3 * 1500**2), "more than 4 MB"),
     "bmp rows": (
         lambda: (
             b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 8000, 8000, 1, 8, 1) + bytes(20_000)

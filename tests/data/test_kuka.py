@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cldis.data.catalogue import CATALOGUE
 from cldis.data.rendered import kuka_render
 from cldis.data.rendered.colour_mixing import ColourMixing
 from cldis.data.rendered.kuka import ARM_COLOUR, BACKGROUND_COLOURS, OBJECT_COLOURS, Kuka
@@ -33,6 +34,7 @@ def kuka(cache: Path) -> Kuka:
 
 def test_the_grid(kuka: Kuka) -> None:
     check_grid(kuka, SIZES)
+    assert len(kuka) * (kuka_render.STEPS // STEPS) ** 2 == CATALOGUE["kuka"].images
     assert isinstance(kuka, ColourMixing)
     with pytest.raises(ValueError, match="camera_height has no value 3; choose 0 to 2"):
         kuka.index(np.array([[0, 0, 0, 3, 0, 0, 0]]))

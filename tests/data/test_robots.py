@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from cldis.data.catalogue import CATALOGUE
 from cldis.data.rendered import robots as module
 from cldis.data.rendered.robots import COLOURS, LAYERS, Robots
 from support.grids import check_grid, image
@@ -31,6 +32,7 @@ def robots(cache: Path) -> Robots:
 
 def test_the_grid(robots: Robots) -> None:
     check_grid(robots, (10,) * 6)
+    assert len(robots) == CATALOGUE["robots"].images
     assert robots.factor_names == ("colour", *LAYERS)
 
 

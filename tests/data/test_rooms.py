@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cldis.data.catalogue import CATALOGUE
 from cldis.data.rendered import rooms_render
 from cldis.data.rendered.rooms import LIGHT_COLOUR, Rooms
 from support.grids import check_blocked_cache, check_grid, damaged, image
@@ -36,7 +37,11 @@ def geometry_maps(rooms: Rooms, factors: tuple[int, ...]) -> np.ndarray:
 
 def test_the_grid(rooms: Rooms) -> None:
     check_grid(rooms, SIZES)
-    assert len(rooms) == 480_000 and rooms.factor_names[3:] == ("scale", "shape", "orientation")
+    assert len(rooms) == CATALOGUE["rooms"].images and rooms.factor_names[3:] == (
+        "scale",
+        "shape",
+        "orientation",
+    )
 
 
 @given(factors=FACTOR_ROWS)

@@ -188,6 +188,12 @@ def test_a_request_is_bounded(client: Client) -> None:
     assert client.ask("/gradio_api/heartbeat/a-b")[0] == 422
 
 
+def test_a_page_that_asked_for_nothing_is_told_so(client: Client) -> None:
+    """The server's log holds no traceback: `serving` looks when it ends."""
+    status, text = client.ask("/gradio_api/queue/data?session_hash=nobody")
+    assert status == 404 and "asked for nothing" in text
+
+
 def test_what_a_page_sent_is_forgotten_when_it_is_closed(
     client: Client, functions: dict[str, int]
 ) -> None:

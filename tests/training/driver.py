@@ -109,6 +109,8 @@ def patch(wire: Tripwire) -> Callable[[], None]:
 def perform(job: dict[str, Any]) -> int:
     """Do one job in this process."""
     torch.set_num_threads(1)
+    if "RANK" in os.environ:  # shown where a process dies
+        print(f"process {os.environ['RANK']}: {Path(job['out']).name}", file=sys.stderr)
     out, rank = Path(job["out"]), int(os.environ.get("RANK", "0"))
     loop = Config.from_dict({"method": "closed", "model": {"gaussian": True}})
     config = loop.with_overrides(job["overrides"])

@@ -85,6 +85,16 @@ def test_a_process_of_several_leaves_with_its_words_and_status() -> None:
     assert (done.returncode, done.stdout) == (3, b"said"), done.stderr[-2000:]
 
 
+def test_a_command_that_ends_by_an_error_leaves_too() -> None:
+    code = (
+        "import atexit, os, torch.distributed as d; from cldis.cli import main\n"
+        "d.init_process_group('gloo', store=d.HashStore(), rank=0, world_size=1)\n"
+        "atexit.register(os.abort); main(['info', 'nowhere'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True)
+    assert done.returncode == 2 and b"nowhere does not exist" in done.stderr
+
+
 def test_two_processes_train_as_one(server: Server, two: Path, tmp_path: Path) -> None:
     one = tmp_path / "one"
     assert server.run(one, *ALIKE) == 0

@@ -53,6 +53,7 @@ def test_a_strangers_run_reads_nothing(
         "hf:someone/pictures": "which is not downloaded unasked",
         "someone/pictures": "which is not downloaded unasked",
         str(tmp_path / "a"): "does not hold the images",
+        "kuka": "kuka does not hold the images",
     }.items():
         about = json.loads((run.path / "run.json").read_text())
         about["data"] = {**about["data"], "source": source, "relative": "../../nothing"}
@@ -60,6 +61,37 @@ def test_a_strangers_run_reads_nothing(
         with pytest.raises(ValueError, match=words):
             open_run_data(strange)
     assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "resolution", "opened"),
+    [
+        ("kuka", 172_800, 32, True),
+        ("rooms", 172_800, 32, False),
+        ("kuka", 172_799, 32, False),
+        ("kuka", 172_800, 64, False),
+    ],
+)
+def test_a_named_set_is_made_only_when_it_may_be_the_runs(
+    run: RunFolder,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    images: int,
+    resolution: int,
+    opened: bool,
+) -> None:
+    asked: list[str] = []
+
+    def watched(name: str, *rest: object, **more: object) -> object:
+        asked.append(name)
+        raise ValueError("needs PyBullet")
+
+    monkeypatch.setattr(run_data, "open_data", watched)
+    told = {"source": "kuka", "name": name, "images": images, "resolution": resolution}
+    about = {**run.about, "data": {**run.about["data"], **told, "relative": "../../nothing"}}
+    with pytest.raises(ValueError, match="needs PyBullet" if opened else "does not hold the"):
+        open_run_data(RunFolder(run.path, run.config, about))
+    assert asked == ["kuka"] * opened
 
 
 def test_what_cannot_be_used_names_no_file_of_the_folder(run: RunFolder, tmp_path: Path) -> None:

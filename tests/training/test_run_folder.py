@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from cldis.model import load
 from cldis.training.run_folder import FORMAT, RunFolder
+from cldis.training.starter import FOLDER
 from training.harness import TwoFactors, config
 
 
@@ -70,9 +72,12 @@ def test_an_empty_folder_will_do(tmp_path: Path) -> None:
 DAMAGE = {
     "run.json is cut off": ("run.json", '{"format": 1, "da', "run.json is not valid JSON"),
     "run.json is empty": ("run.json", "", "run.json is not valid JSON"),
-    "run.json is a list": ("run.json", "[]", "has run format None"),
+    "run.json is a list": ("run.json", "[]", "run.json is damaged: format is None"),
     "newer": ("run.json", '{"format": 3}', "has run format 3, this version reads up to 2; upgrade"),
-    "format is text": ("run.json", '{"format": "x"}', "has run format 'x'"),
+    "format is text": ("run.json", '{"format": "x"}', "run.json is damaged: format is 'x'"),
+    "format is a truth": ("run.json", '{"format": true}', "format is True, not 1 to 2"),
+    "format is negative": ("run.json", '{"format": -5}', "format is -5, not 1 to 2"),
+    "format is zero": ("run.json", '{"format": 0}', "format is 0, not 1 to 2"),
     "config.json is cut off": ("config.json", '{"model": {', "config.json is not valid JSON"),
     "config.json is a list": ("config.json", "[1]", "config.json holds no settings"),
     "config.json is null": ("config.json", "null", "config.json holds no settings"),
@@ -104,3 +109,12 @@ def test_a_folder_left_by_a_kill_before_run_json_can_be_used_again(tmp_path: Pat
     (out / "skipped.tsv").write_text("path\treason\n")
     RunFolder.create(out, config(), TwoFactors(), "./data")
     assert RunFolder.open(out).config == config()
+
+
+def test_weights_alone_are_no_run_and_the_run_of_a_checkpoint_is_named(run: RunFolder) -> None:
+    with pytest.raises(ValueError, match="training.start_from=starter:rooms64 if it came with"):
+        load(FOLDER / "rooms64")
+    checkpoint = run.checkpoints / "000000000032"
+    checkpoint.mkdir(parents=True)
+    with pytest.raises(ValueError, match="is a checkpoint of a run; give the run, .*run$"):
+        RunFolder.open(checkpoint)

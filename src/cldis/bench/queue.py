@@ -25,7 +25,7 @@ from cldis.bench.suite import Cell, Suite
 from cldis.training.checkpoint import checkpoints
 from cldis.training.lock import lock_file
 
-State = Literal["done", "running", "open", "damaged", "differs"]
+State = Literal["done", "running", "to do", "damaged", "differs"]
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ class Queue:
         return [self.status(cell) for cell in self.cells]
 
     def stored(self, cell: Cell) -> Status:
-        """As `status`, from files alone: a cell at work counts as open."""
+        """As `status`, from files alone: a cell at work counts as to do."""
         path = path_of(self.results, cell)
         if not path.exists():
-            return Status(cell, "open", self._progress(cell))
+            return Status(cell, "to do", self._progress(cell))
         try:
             record = read_record(path)
         except Damaged as error:

@@ -41,7 +41,6 @@ def add(commands: Commands) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     from cldis.commands.train_run import dry_run, train_run
-    from cldis.training.processes import leave
 
     out = Path(options.out)
     if options.resume:
@@ -60,9 +59,8 @@ def _train(options: argparse.Namespace) -> int:
     if not finished:
         again = command("cldis", "train", options.data, "--out", out, "--resume")
         say(f"stopped and saved; go on with: {again}", error=True)
-    status = 0 if finished else INTERRUPTED
-    leave(status)
-    return status
+        return INTERRUPTED
+    return 0
 
 
 def _requested(options: argparse.Namespace) -> Config:

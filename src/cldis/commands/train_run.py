@@ -48,6 +48,11 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
             if main:
                 trainer.run = run = record_place(run, data)
                 run.write_settings()
+                if trainer.images >= config.training.images:
+                    say(
+                        f"{out} has seen all its {config.training.images:,} images: nothing is "
+                        f"left to train; more with --images"
+                    )
                 if not trainer.images:
                     say(f"{out} has no checkpoint yet: training starts at 0", error=True)
         elif main:

@@ -17,18 +17,20 @@ class DataSet:
             cache (or None) and whether to show a bar, it gives an `ImageSource`.
         published: read from its publisher's files (`published/protocol.py` names them), not
             rendered here.
+        images: how many, where that is known before the first use.
         extra: of `pip install 'cldis[...]'`, what the first use needs; the cache then does not.
     """
 
     reader: str
     published: bool = False
+    images: int = 0
     extra: str = ""
 
 
 CATALOGUE: dict[str, DataSet] = {
-    "rooms": DataSet("rendered.rooms:Rooms"),
-    "kuka": DataSet("rendered.kuka:Kuka", extra="kuka"),
-    "robots": DataSet("rendered.robots:Robots", extra="robots"),
+    "rooms": DataSet("rendered.rooms:Rooms", images=480_000),
+    "kuka": DataSet("rendered.kuka:Kuka", images=172_800, extra="kuka"),
+    "robots": DataSet("rendered.robots:Robots", images=1_000_000, extra="robots"),
     "dsprites": DataSet("published.dsprites:DSprites", published=True),
     "shapes3d": DataSet("published.shapes3d:Shapes3d", published=True, extra="official"),
     "mpi3d_toy": DataSet("published.mpi3d:Toy", published=True),

@@ -32,7 +32,7 @@ MAX_PIXELS = 178_956_970  # held in memory while decoding; the limit of Pillow
 MAX_JPEG_PIXELS = 512_000_000  # of a JPEG that is decoded row by row at a fraction of its size
 MAX_SCANNED = 8_000_000_000  # pixels of a JPEG times its scans: about a second at the least
 MAX_BYTES = 512 * 2**20  # of files that are taken into memory first
-MAX_IN_PYTHON = 16_000_000  # bytes or pixels of what Pillow decodes value by value: some seconds
+MAX_IN_PYTHON = 4_000_000  # bytes or pixels of what Pillow decodes value by value: some seconds
 MAX_CLAIMED = 4  # how often the entries of a TIFF may claim the bytes of the file
 _STARTS: dict[str, tuple[bytes, ...]] = {
     "JPEG": (b"\xff\xd8\xff",),

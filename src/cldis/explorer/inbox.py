@@ -43,7 +43,12 @@ class Inbox:
                 receive = once(body, receive)
             elif path == DATA:
                 pages = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])
-                query = f"session_hash={self.key(scope, pages[0])}"
+                key = self.key(scope, pages[0])
+                if key not in self.blocks._queue.pending_messages_per_session:
+                    # Gradio would find out after it began to answer.
+                    refused = JSONResponse({"detail": "This page has asked for nothing."}, 404)
+                    return await refused(scope, receive, send)
+                query = f"session_hash={key}"
                 scope = {**scope, "query_string": query.encode()}
             elif path.startswith(HEARTBEAT):
                 path = HEARTBEAT + self.key(scope, path.removeprefix(HEARTBEAT))

@@ -20,8 +20,9 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
     """The images that a run was trained on.
 
     A run may come from a stranger, so what it says about its data is only a hint where to look:
-    a folder is decoded when it holds as many files as the run saw, images are handed out when
-    their fingerprint is that of the run, and nothing is downloaded.
+    a folder is decoded when it holds as many files as the run saw, a named data set is made when
+    its name, number and size are the run's, images are handed out when their fingerprint is that of
+    the run, and nothing is downloaded.
 
     Args:
         named: where the images are now; a new place is recorded in the run.
@@ -41,8 +42,8 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
     reason = f"the images of {run.path} ({asked}) are not there any more"
     for place in _places(run):
         known = place in CATALOGUE
-        if not known and not may_hold(user_path(place), data["images"], data["skipped"]):
-            if user_path(place).is_dir():
+        if not _may_be(run, place):
+            if known or user_path(place).is_dir():
                 reason = f"{place} does not hold the images that {run.path} was trained on"
             continue
         try:
@@ -86,6 +87,16 @@ def _places(run: RunFolder) -> Iterator[str]:
         yield source
     if isinstance(relative, str) and os.path.isdir(run.path / relative):
         yield str((run.path / relative).resolve())
+
+
+def _may_be(run: RunFolder, place: str) -> bool:
+    """Whether a place may hold the images of the run, as far as one can tell without making any."""
+    data = run.about["data"]
+    if place not in CATALOGUE:
+        return may_hold(user_path(place), data["images"], data["skipped"])
+    told = (data["name"], data["images"], data["resolution"])
+    known = CATALOGUE[place].images
+    return not known or told == (place, known, run.config.model.resolution)
 
 
 def _other(run: RunFolder, place: str, source: ImageSource) -> str:

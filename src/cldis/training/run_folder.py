@@ -139,20 +139,40 @@ class RunFolder:
         """
         path = user_path(path)
         if not (path / "run.json").is_file() or not (path / "config.json").is_file():
-            what = "is not a run folder (no run.json)" if path.exists() else "does not exist"
-            raise ValueError(f"{path} {what}; give the folder that `cldis train --out` wrote")
+            raise ValueError(_no_run(path))
         about = read_json(path / "run.json", LARGEST)
         found = about.get("format") if isinstance(about, dict) else None
-        if not isinstance(found, int) or found > FORMAT:
+        if type(found) is int and found > FORMAT:
             raise ValueError(
-                f"{path} has run format {found!r}, this version reads up to {FORMAT}; "
+                f"{path} has run format {found}, this version reads up to {FORMAT}; "
                 f"upgrade with `pip install -U cldis`"
+            )
+        if type(found) is not int or found < 1:
+            raise ValueError(
+                f"{path / 'run.json'} is damaged: format is {found!r:.40}, not 1 to {FORMAT}; "
+                f"restore it"
             )
         checked(RunRecord, about, path / "run.json")
         config = read_json(path / "config.json", LARGEST)
         if not isinstance(config, dict):
             raise ValueError(f"{path / 'config.json'} holds no settings; restore it or start again")
         return cls(path, config_in(config, path / "config.json"), about)
+
+
+def _no_run(path: Path) -> str:
+    """Why a folder is not opened as a run, and what to give instead."""
+    fix = "give the folder that `cldis train --out` wrote"
+    if not path.exists():
+        return f"{path} does not exist; {fix}"
+    run = path.absolute().parent.parent
+    if path.parent.name == "checkpoints" and (run / "run.json").is_file():
+        return f"{path} is a checkpoint of a run; give the run, {run}"
+    if not (path / "run.json").exists() and (path / "ema.safetensors").is_file():
+        return (
+            f"{path} holds weights that a training may start from, without settings to open them "
+            f"by; train with --set training.start_from=starter:{path.name} if it came with cldis"
+        )
+    return f"{path} is not a run folder (no run.json); {fix}"
 
 
 def _unused(folder: Path) -> bool:
