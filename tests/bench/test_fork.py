@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ SUITE: Suite = dataclasses.replace(
     SMALL,
     methods={name: (*given, "distillation.warmup=48") for name, given in METHODS.items()},
     pairs=(("heavier", "closed"),),
+    shares=(Fraction(1, 4), Fraction(1, 2), Fraction(1)),
     forks={"heavier": Fork("closed", 48)},
 )
 
@@ -32,10 +34,11 @@ def test_a_forked_cell_ends_as_one_from_scratch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(score, "scores", quick_scores)
-    trained = []
+    trained, curves = [], []
 
     def ran(method: str, folder: Path) -> Path:
-        run_cell(SUITE, Cell("small", method, "rooms", 96, 0), folder, None)
+        record = run_cell(SUITE, Cell("small", method, "rooms", 96, 0), folder, None)
+        curves.append([point["codes"] for point in record["curve"]])
         return folder
 
     closed = ran("closed", tmp_path / "a" / "closed-rooms-96-s0")
@@ -47,5 +50,6 @@ def test_a_forked_cell_ends_as_one_from_scratch(
         trained.append((run / "checkpoints" / f"{48:012d}" / "model.safetensors").stat().st_mtime)
     assert trained[0] == 1 < trained[1]  # one copied the beginning, the other trained it
     assert_same(forked, scratch)
+    assert len(curves[1]) == 3 and curves[1] == curves[2]  # points before the fork, too
     shared = [line for line in read_metrics(closed / "metrics.jsonl") if line["images"] <= 48]
     assert read_metrics(forked / "metrics.jsonl")[: len(shared)] == shared  # its time counts

@@ -26,6 +26,7 @@ from cldis.data.source import ImageSource
 from cldis.io import write_text
 from cldis.metrics.suite import SettingName
 from cldis.text import say
+from cldis.training.checkpoint import checkpoints
 from cldis.training.device import default_device
 from cldis.training.lock import run_lock
 from cldis.training.log import read_metrics
@@ -108,20 +109,22 @@ def open_run(folder: Path, config: Config, source: ImageSource, data: str) -> Ru
 
 
 def begin_at(run: RunFolder, other: Path, images: int) -> None:
-    """Let a run without a checkpoint begin at that of another run, if that one has it.
+    """Let a run without a checkpoint begin with those of another run up to `images`, if that one
+    has it: the earlier ones are scored too.
 
     Raises:
         OSError: the disk is full; nothing is left behind.
     """
-    source = other / "checkpoints" / f"{images:012d}"
-    if run.latest() is not None or not source.is_dir():
+    shared = [path for path in checkpoints(other / "checkpoints") if int(path.name) <= images]
+    if run.latest() is not None or not shared or int(shared[-1].name) != images:
         return
-    target = run.checkpoints / source.name
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     lines = [line for line in read_metrics(other / "metrics.jsonl") if line["images"] <= images]
     write_text(run.metrics, "".join(json.dumps(line) + "\n" for line in lines))
-    shutil.copytree(source, temporary)
-    os.replace(temporary, target)
+    temporary = run.path / f".checkpoints.{os.getpid()}.tmp"
+    for path in shared:
+        shutil.copytree(path, temporary / path.name)
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    os.replace(temporary, run.checkpoints)
 
 
 def train(run: RunFolder, source: ImageSource, deadline: float | None) -> None:
