@@ -145,11 +145,16 @@ def finished(folders: list[Path], resolution: int) -> list[Run]:
     )
 
 
-def prepare(data: str, resolution: int, cache: Path) -> TestSet:
-    source = open_data(data, resolution)
+def numbers(source: ImageSource) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of the held-out images that are edited, and of training images."""
     train, held_out = split(len(source))
     chosen = held_out[np.linspace(0, len(held_out) - 1, IMAGES).round().astype(int)]
-    seen = np.sort(np.random.default_rng(0).permutation(train)[:SEEN])
+    return chosen, np.sort(np.random.default_rng(0).permutation(train)[:SEEN])
+
+
+def prepare(data: str, resolution: int, cache: Path) -> TestSet:
+    source = open_data(data, resolution)
+    chosen, seen = numbers(source)
     return TestSet(
         source,
         to_model(source.batch(chosen)),
@@ -224,7 +229,7 @@ def shifts(run: Run, kind: str, seen: Tensor) -> Tensor:
 
 
 def edits(run: Run, kind: str, test: TestSet, cache: Path) -> tuple[Tensor, Tensor]:
-    """Unedited [n, 3, H, W] and edited images [K, n, a, 3, H, W], uint8, from the inverted x_T.
+    """Unedited [n, 3, H, W] and edited images [K, n, a, 3, H, W], uint8, of exact edits.
 
     They are drawn where the cache does not hold them.
     """
@@ -243,12 +248,10 @@ def edits(run: Run, kind: str, test: TestSet, cache: Path) -> tuple[Tensor, Tens
     )
 
     def drawn() -> dict[str, Tensor]:
-        z = run.model.encode(test.images).z
-        x_T = run.model.invert(test.images, z, STEPS)
+        start = run.model.start(test.images, STEPS, exact=True)
         changes = shifts(run, kind, test.seen)
-        edited = [run.model.move_along(z, x_T, change, AMOUNTS, STEPS) for change in changes]
-        base = run.model.decode(z, x_T, STEPS)
-        return {"base": to_uint8(base), "edited": to_uint8(torch.stack(edited))}
+        edited = [run.model.move_along(start, change, AMOUNTS) for change in changes]
+        return {"base": to_uint8(start.again), "edited": to_uint8(torch.stack(edited))}
 
     found = cached(cache / "edits" / f"{run.name}-{kind}.safetensors", about, drawn)
     return found["base"], found["edited"]

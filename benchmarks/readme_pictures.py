@@ -4,7 +4,7 @@
     python benchmarks/readme_pictures.py photos runs/hands docs/images/hands_traversal.png
 
 `tracked`: the directions with the best content-tracking scores, which need no labels.
-`photos`: the units that change the picture most. A held-out image, from its inverted x_T.
+`photos`: the units that change the picture most. Edits of a held-out image.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 import cldis
+from cldis.diffusion.kept import Start
 from cldis.editing.photos import heldout_photos
 from cldis.images import captioned, grid, save_png
 from cldis.model import Model
@@ -50,11 +51,11 @@ def best_tracked(run: RunFolder, model: Model) -> list[Row]:
     ]
 
 
-def strongest(model: Model, z: Tensor, x_T: Tensor) -> list[Row]:
+def strongest(model: Model, start: Start) -> list[Row]:
     """Units by how much they change this picture."""
     changes = []
     for unit in range(model.units):
-        ends = model.traverse_from(z, x_T, unit, (-2.0, 2.0), STEPS)
+        ends = model.traverse_from(start, unit, (-2.0, 2.0))
         changes.append(float((ends[:, 0] - ends[:, 1]).abs().mean()))
     order = sorted(range(model.units), key=lambda unit: -changes[unit])
     return [(f"unit {unit}", model.shift({unit: 1.0})) for unit in order]
@@ -71,12 +72,10 @@ def main() -> None:
     chosen = options.parse_args()
 
     run, model = RunFolder.open(chosen.run), cldis.load(chosen.run)
-    start = heldout_photos(run, 16).images[chosen.image][None]
-    z = model.encode(start).z
-    x_T = model.invert(start, z, STEPS)
-    found = best_tracked(run, model) if chosen.kind == "tracked" else strongest(model, z, x_T)
+    start = model.start(heldout_photos(run, 16).images[chosen.image][None], STEPS)
+    found = best_tracked(run, model) if chosen.kind == "tracked" else strongest(model, start)
     picked = found[: chosen.rows]
-    page = grid(torch.cat([model.move_along(z, x_T, step, AMOUNTS, STEPS) for _, step in picked]))
+    page = grid(torch.cat([model.move_along(start, step, AMOUNTS) for _, step in picked]))
     page = page.resize((page.width * chosen.zoom, page.height * chosen.zoom), Image.Resampling.BOX)
     captions = [f"{amount:+g}" if amount else "0" for amount in AMOUNTS]
     save_png(captioned(page, captions, [caption for caption, _ in picked]), chosen.out)

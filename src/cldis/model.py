@@ -16,6 +16,7 @@ from cldis.checks import check_codes, check_images, check_start, finite, same_le
 from cldis.config import Config
 from cldis.data.source import ImageSource
 from cldis.diffusion import sampling
+from cldis.diffusion.kept import Start
 from cldis.hub.contents import is_saved_model
 from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
@@ -116,16 +117,33 @@ class Model:
         return Codes(_joined([p.sem for p in parts]), _joined([p.disen for p in parts]))
 
     @torch.no_grad()
-    def invert(self, images: Tensor, z: Tensor | None = None, steps: int = STEPS) -> Tensor:
-        """x_T [n, 3, H, W] from which `decode(z, x_T, steps)` gives the images back."""
+    def invert(
+        self,
+        images: Tensor,
+        z: Tensor | None = None,
+        steps: int = STEPS,
+        sigma: float = sampling.END,
+        seed: int = 0,
+    ) -> Tensor:
+        """x_T [n, 3, H, W] from which `decode(z, x_T, steps)` gives the images back.
+
+        Args:
+            sigma: noise level that inversion starts at, from `sampling.END` to below 1. At `END`
+                the image comes back whole. Above it, noise takes the place of what the network
+                cannot explain: less comes back, and x_T is as normal as the network knows it.
+            seed: of that noise, which is the same for every image of a call.
+        """
         check_images(images, self.resolution)
         z = self.encode(images).z if z is None else check_codes(z, self.units)
         same_length(images, z)
-        return self._each(
-            lambda x, code: sampling.invert(self._predict(code), self.loop.process, x, steps),
-            images,
-            z,
-        )
+        process, noise = self.loop.process, self.random_start(1, seed).to(self.device)
+
+        def inverted(x: Tensor, code: Tensor) -> Tensor:
+            if sigma != sampling.END:
+                x = sampling.noised(process, x, noise.expand_as(x), sigma)
+            return sampling.invert(self._predict(code), process, x, steps, sigma=sigma)
+
+        return self._each(inverted, images, z)
 
     @torch.no_grad()
     def decode(
@@ -170,15 +188,21 @@ class Model:
         ]
         return torch.cat([torch.zeros(0, 3, self.resolution, self.resolution), *done])
 
-    def start(self, images: Tensor, z: Tensor, steps: int = STEPS) -> Tensor | None:
-        """Where the pictures of codes begin: the inverted x_T, or None of a VAE alone."""
-        return self.invert(images, z, steps) if self.diffuses else None
+    def start(self, images: Tensor, steps: int = STEPS, exact: bool = False) -> Start:
+        """Where edits of images begin: codes, x_T and what the edits are to keep.
 
-    def reconstruct(
-        self, images: Tensor, steps: int = STEPS, seed: int = 0, x_T: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """`inverted` and `random`, decoded from the inverted x_T and from a random one, and `vae`,
-        the picture of the VAE; those that the method has. `x_T`: their `start`, where it is known.
+        Inversion starts at noise level `sampling.EDITS`. With `exact` it starts at
+        `sampling.END`, and edits are plain decodes: the x_T then holds the outlines of the photo.
+        """
+        z = self.encode(images).z
+        sigma = sampling.END if exact else sampling.EDITS
+        x_T = self.invert(images, z, steps, sigma) if self.diffuses else None
+        again = self.decode(z, x_T, steps)
+        return Start(z, x_T, steps, again, None if exact else images.float().cpu())
+
+    def reconstruct(self, images: Tensor, steps: int = STEPS, seed: int = 0) -> dict[str, Tensor]:
+        """`inverted` and `random`, decoded from the inverted x_T (all of it, as with `invert`) and
+        from a random one, and `vae`, the picture of the VAE; those that the method has.
 
         With the inverted x_T even an empty z_sem reconstructs; only `random` shows what it holds.
         """
@@ -186,65 +210,61 @@ class Model:
         drawn = {}
         if codes.sem is not None:
             z = codes.sem.mean
-            x_T = self.invert(images, z, steps) if x_T is None else x_T
-            drawn["inverted"] = self.decode(z, x_T, steps)
+            drawn["inverted"] = self.decode(z, self.invert(images, z, steps), steps)
             drawn["random"] = self.decode(z, None, steps, seed)
         if codes.disen is not None:
             drawn["vae"] = self.decode_vae(codes.disen.mean)
         return drawn
 
-    def edit(self, images: Tensor, shifts: Mapping[int, float], steps: int = STEPS) -> Tensor:
-        """Images with units moved by `shifts` {unit: standard deviations}, same x_T."""
-        return self.move(images, self.shift(shifts), steps)
+    def edit(
+        self, images: Tensor, shifts: Mapping[int, float], steps: int = STEPS, exact: bool = False
+    ) -> Tensor:
+        """Images with units moved by `shifts` {unit: standard deviations}; see `move`."""
+        return self.move(images, self.shift(shifts), steps, exact)
 
-    def move(self, images: Tensor, change: Tensor, steps: int = STEPS) -> Tensor:
-        """Images with z changed by `change` [d], same x_T; `Directions.shift` makes a change."""
-        z = self.encode(images).z
+    def move(
+        self, images: Tensor, change: Tensor, steps: int = STEPS, exact: bool = False
+    ) -> Tensor:
+        """Images with z changed by `change` [d]; `Directions.shift` makes a change.
+
+        What the change does not touch comes from the images, so none at all gives them back; the
+        rest is decoded from the x_T of `start`. With `exact` all of it is, as `start` says.
+        """
         if not isinstance(change, Tensor) or change.shape != (self.units,):
             raise ValueError(
                 f"the change of z must be a tensor ({self.units},), as `shift` and "
                 f"`Directions.shift` make it"
             )
-        return self.decode(z + change, self.start(images, z, steps), steps)
+        start = self.start(images, steps, exact)
+        return self.edited(start, start.z + change)
+
+    def edited(self, start: Start, z: Tensor) -> Tensor:
+        """The images [n, 3, H, W] of `start` with codes z [n, d] in place of theirs."""
+        return start.edited(self.decode(z, start.noise, start.steps))
 
     def traverse(
         self, images: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS
     ) -> Tensor:
         """One unit moved by each amount, from one x_T per image: [n, len(amounts), 3, H, W]."""
-        z = self.encode(images).z
-        return self.traverse_from(z, self.start(images, z, steps), unit, amounts, steps)
+        return self.traverse_from(self.start(images, steps), unit, amounts)
 
-    def traverse_from(
-        self, z: Tensor, x_T: Tensor | None, unit: int, amounts: Sequence[float], steps: int = STEPS
-    ) -> Tensor:
-        """As `traverse`, from codes and their `start`."""
+    def traverse_from(self, start: Start, unit: int, amounts: Sequence[float]) -> Tensor:
+        """As `traverse`, of images that were started."""
         checked = [finite(amount, f"of unit {unit}") for amount in amounts]
-        return self.move_along(z, x_T, self.shift({unit: 1.0}), checked, steps)
+        return self.move_along(start, self.shift({unit: 1.0}), checked)
 
-    def move_along(
-        self,
-        z: Tensor,
-        x_T: Tensor | None,
-        change: Tensor,
-        amounts: Sequence[float],
-        steps: int = STEPS,
-    ) -> Tensor:
-        """Codes [n, d] moved by each amount of `change` [d], all from their `start` x_T:
-        [n, len(amounts), 3, H, W].
+    def move_along(self, start: Start, change: Tensor, amounts: Sequence[float]) -> Tensor:
+        """The images of `start` moved by each amount of `change`: [n, len(amounts), 3, H, W].
 
         `change` is a standard deviation of a unit or along a direction: `shift({unit: 1.0})`,
         `Directions.shift(unit_std, {number: 1.0})`.
         """
-        z, count = check_codes(z, self.units), len(amounts)
-        factors = torch.tensor(amounts, dtype=torch.float32)
-        moved = (z[:, None] + factors[:, None] * change).flatten(0, 1)
-        if x_T is not None:
-            check_start(x_T, self.resolution)
-            same_length(x_T, z)
-            x_T = x_T.repeat_interleave(count, dim=0)
+        count = len(amounts)
         if not count:
-            return torch.zeros(len(z), 0, 3, self.resolution, self.resolution)
-        return self.decode(moved, x_T, steps).unflatten(0, (len(z), count))
+            return torch.zeros(len(start), 0, 3, self.resolution, self.resolution)
+        factors = torch.tensor(amounts, dtype=torch.float32)
+        moved = (start.z[:, None] + factors[:, None] * change).flatten(0, 1)
+        return self.edited(start.repeated(count), moved).unflatten(0, (len(start), count))
 
     def shift(self, shifts: Mapping[int, float]) -> Tensor:
         """The change of z [d] for shifts in standard deviations."""

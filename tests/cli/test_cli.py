@@ -17,7 +17,9 @@ from PIL import Image
 
 import cldis
 from cldis.cli import main
+from cldis.data import load_photo
 from cldis.editing.edits import parse_shifts
+from cldis.images import to_model, to_uint8
 from support.command import fails
 from support.photos import write_photos
 from support.small import TRAIN
@@ -62,9 +64,27 @@ def test_traverse_given_photos(run: Path, photos: Path, tmp_path: Path) -> None:
 def test_edit_with_no_shift_gives_the_photo_back(run: Path, photos: Path, tmp_path: Path) -> None:
     given = photo(photos)
     assert main(["edit", str(run), given, "--shift", "1=0", "--out", str(tmp_path)]) == 0
-    edited = np.asarray(Image.open(tmp_path / "photo_000_edited.png"), dtype=float)
-    original = Image.open(given).resize((16, 16), Image.Resampling.LANCZOS)
-    assert np.abs(edited - np.asarray(original, dtype=float)).mean() < 25
+    edited = np.asarray(Image.open(tmp_path / "photo_000_edited.png"))
+    original = load_photo(Path(given), 16)
+    assert np.array_equal(edited.transpose(2, 0, 1), original)
+    assert not json.loads((tmp_path / "edits.json").read_text())["exact"]
+
+
+def test_an_exact_edit_is_the_decode_from_the_exact_inversion(
+    run: Path, photos: Path, tmp_path: Path
+) -> None:
+    given, model = photo(photos), cldis.load(run)
+    x = to_model(load_photo(Path(given), 16)[None])
+    z, change = model.encode(x).z, model.shift({1: 3e5})  # a run this short hardly listens
+    expected = to_uint8(model.decode(z + change, model.invert(x, z)))[0].permute(1, 2, 0)
+    made = {}
+    for name, words in (("kept", []), ("exact", ["--exact"])):
+        out = tmp_path / name
+        assert main(["edit", str(run), given, "--shift", "1=3e5", *words, "--out", str(out)]) == 0
+        made[name] = np.asarray(Image.open(out / "photo_000_edited.png"))
+        assert json.loads((out / "edits.json").read_text())["exact"] == (name == "exact")
+    assert np.array_equal(made["exact"], expected.numpy())
+    assert not np.array_equal(made["kept"], made["exact"])
 
 
 def test_edit_skips_and_lists_what_it_cannot_read(run: Path, photos: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cldis.diffusion.process import NoiseProcess
-from cldis.diffusion.sampling import END, ddim, fast, invert, ladder, predicted_noise
+from cldis.diffusion.sampling import END, ddim, fast, invert, ladder, noised, predicted_noise
 from diffusion.analytic import (
     PREDICTIONS,
     SCHEDULES,
@@ -171,6 +171,20 @@ def test_the_ladder_rises_from_the_end_to_the_last_timestep(
     sigma = (1 - process.alpha_bar).sqrt()
     assert sigma[levels[0]] >= END or levels[0] == trained - 2
     assert levels[0] == 0 or sigma[levels[0] - 1] < END
+
+
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("sigma", [0.05, 0.2, 0.6])
+def test_noised_data_inverts_to_a_standard_normal(prediction: str, sigma: float) -> None:
+    process = noise_process(prediction)
+    predict = gaussian_denoiser(process, MEAN, VARIANCE)
+    x = noised(process, MEAN + VARIANCE**0.5 * _normal(64), _normal(64, seed=1), sigma)
+    level = (1 - process.alpha_bar[ladder(process, 100, sigma)[0]]).sqrt()
+    assert float(level) == pytest.approx(sigma, rel=0.05)
+    assert float(x.var()) == pytest.approx(float(VARIANCE * (1 - level**2) + level**2), rel=0.03)
+    x_T = invert(predict, process, x, 100, sigma=sigma)
+    assert float(x_T.mean()) == pytest.approx(0, abs=0.03)
+    assert float(x_T.std()) == pytest.approx(1, abs=0.04)
 
 
 @pytest.mark.parametrize("solver", [ddim, fast])

@@ -35,13 +35,15 @@ def amounts(studio: Studio, **moved: float) -> list[float]:
     return [moved.get(f"r{i}", 0.0) for i in range(len(studio.rows))]
 
 
-def test_no_amount_is_the_reconstruction_and_a_preview_is_near_the_edit(studio: Studio) -> None:
+def test_no_amount_is_the_photo_and_a_preview_is_near_the_edit(studio: Studio) -> None:
     begin, still = studio.sample(3), amounts(studio)
-    assert torch.equal(studio.edited(begin, still), begin.again)
-    assert torch.equal(studio.preview(begin, still), begin.again)
+    assert torch.equal(studio.edited(begin, still), begin.image)
+    assert torch.equal(studio.preview(begin, still), begin.image)
     moved = amounts(studio, r0=2.0)
     quick, full = studio.preview(begin, moved), studio.edited(begin, moved)
-    change = (full - begin.again).abs().mean()
+    expected = studio.model.move(begin.image[None], studio.change(moved), studio.steps)
+    torch.testing.assert_close(full, expected[0], rtol=0, atol=1e-4)
+    change = (full - begin.image).abs().mean()
     assert change > 0.02
     assert (quick - full).abs().mean() < change
 
@@ -68,18 +70,18 @@ def test_a_run_of_the_vae_alone_is_drawn_by_it(tmp_path: Path) -> None:
     studio = Studio.open(made.path)
     studio.model.unit_std.fill_(50.0)  # hardly trained, its units would hardly move a picture
     begin, still = studio.sample(2), amounts(studio)
-    assert begin.noise is None and len(studio.rows) == 4 and studio.kind == "unit"
-    assert torch.equal(studio.edited(begin, still), begin.again)
+    assert begin.start.noise is None and len(studio.rows) == 4 and studio.kind == "unit"
+    assert torch.equal(studio.edited(begin, still), begin.image)
     torch.testing.assert_close(begin.again, studio.model.decode_vae(begin.z[None])[0])
     moved = amounts(studio, r0=2.0)
     full = studio.edited(begin, moved)
-    assert (full - begin.again).abs().max() > 0.01
+    assert (full - begin.image).abs().max() > 0.01
     # Nothing is faster than the VAE itself: the preview is the edit.
     torch.testing.assert_close(studio.preview(begin, moved), full)
     frames = studio.traversal(begin, moved, 0, (-1.0, 2.0))
     torch.testing.assert_close(frames[1], full)
     other = studio.sample(5)
-    torch.testing.assert_close(studio.mixed(begin, other, range(4)), other.again)
+    torch.testing.assert_close(studio.mixed(begin, other, range(4)), studio.full(begin, other.z))
     assert studio.collection().codes.shape[1] == 4
     assert all(np.isfinite(row.heat).all() for row in studio.rows)
 
@@ -87,7 +89,7 @@ def test_a_run_of_the_vae_alone_is_drawn_by_it(tmp_path: Path) -> None:
 def test_mixing_all_units_gives_the_other_code_and_none_gives_the_photo(studio: Studio) -> None:
     one, two = studio.sample(1), studio.sample(4)
     everything = list(range(len(studio.rows)))
-    assert torch.allclose(studio.mixed(one, two, []), one.again, atol=1e-4)
+    assert torch.allclose(studio.mixed(one, two, []), one.image, atol=1e-4)
     expected = studio.full(one, two.z)
     assert torch.allclose(studio.mixed(one, two, everything), expected, atol=1e-2)
 

@@ -140,17 +140,15 @@ def test_images_of_another_size_are_refused(trained: dict[str, RunFolder]) -> No
 
 
 def test_changes_are_those_of_the_pictures(trained: dict[str, RunFolder]) -> None:
-    """A unit's number can be computed again from its grid, and the middle is what was inverted."""
+    """A unit's number can be computed again from its grid, and the middle is the image."""
     model = load(trained["open"].path)
     x = to_model(open_data("rooms", 32).batch(np.arange(3)))
-    z = model.encode(x).z
-    x_T = model.start(x, z, 12)
-    found = measure.traversals(model, Encoded(z, x_T, x, []), [2, 0], 12)
+    found = measure.traversals(model, Encoded(model.start(x, 12), []), [2, 0])
     assert {item.unit for item in found} == {0, 2}
     assert found[0].change >= found[1].change
     for item in found:
         middle = item.cells[:, 2]
-        torch.testing.assert_close(middle, model.decode(z, x_T, 12))
+        torch.testing.assert_close(middle, x)
         torch.testing.assert_close(item.cells[:, 3], model.edit(x, {item.unit: 1.0}, 12))
         ends = (item.cells[:, [0, 4]] - middle[:, None]).abs().mean() * 127.5
         assert item.change == pytest.approx(float(ends), rel=1e-4)
@@ -161,7 +159,7 @@ def test_slow_models_show_fewer_units(trained: dict[str, RunFolder]) -> None:
     model.loop.config.model.__dict__["units"] = 100
     model.unit_std = torch.arange(100.0)
     assert measure.affordable(model, 1.0) == list(range(68, 100))
-    assert measure.affordable(model, 24.0) == list(range(90, 100))
+    assert measure.affordable(model, 30.0) == list(range(90, 100))
     assert measure.affordable(model, 1e6) == list(range(96, 100))
 
 

@@ -32,6 +32,11 @@ def add(commands: Commands) -> None:
         metavar="NUMBER_OR_NAME=AMOUNT",
         help="move along a direction of `cldis navigate`, e.g. smile=+2.0; may be given again",
     )
+    edit.add_argument(
+        "--exact",
+        action="store_true",
+        help="draw the whole picture from the exact inversion, which leaves ghosts of old outlines",
+    )
     edit.add_argument("--out", required=True, metavar="DIR")
 
     reconstruct = run_command(
@@ -71,7 +76,8 @@ def _edit(options: argparse.Namespace) -> int:
 
     out, model = out_folder(options.out), load(options.run)
     moves = Moves.of(model, options.run, shifts, along)
-    for path in edit_photos(model, read_photos(options.photos, model.resolution), moves, out):
+    photos = read_photos(options.photos, model.resolution)
+    for path in edit_photos(model, photos, moves, out, exact=options.exact):
         say(path)
     return 0
 

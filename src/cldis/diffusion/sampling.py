@@ -8,12 +8,15 @@ image counts as a point at that level: sigma .02 of a range of 2 is under 3 of 2
 what the network cannot explain of a photo enters x_T divided by it. Below, or on an even ladder,
 x_T leaves the range the network knows and the inversion converges slowly: an undertrained model
 reconstructed with SSIM .89 on an even ladder down to sigma .01, with .999 on this one.
+
+An inversion may start higher: `noised` takes the image there, with fresh noise in place of what the
+network cannot explain, and x_T comes out as normal as the network knows it (decision 12).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -24,6 +27,7 @@ from .process import NoiseProcess
 Predict = Callable[[Tensor, Tensor], Tensor]
 
 END = 0.02  # sigma at which decoding ends and inversion starts
+EDITS = 0.2  # sigma at which it starts for edits
 
 
 def predicted_noise(predict: Predict, process: NoiseProcess, x_t: Tensor, t: int) -> Tensor:
@@ -55,24 +59,30 @@ def ddim(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Te
 
 
 def invert(
-    predict: Predict, process: NoiseProcess, x0: Tensor, steps: int, refinements: int = 3
+    predict: Predict,
+    process: NoiseProcess,
+    x: Tensor,
+    steps: int,
+    refinements: int = 3,
+    sigma: float = END,
 ) -> Tensor:
-    """The stochastic encoder of Diff-AE: the DDIM path run backwards, x0 -> x_T.
+    """The stochastic encoder of Diff-AE: the DDIM path run backwards, x -> x_T.
+
+    x is a point at noise level `sigma`: an image at `END`, above it what `noised` makes of one.
 
     Plain DDIM inversion asks the network at the previous point of the path. Each refinement asks
     it again at the point just found, a fixed-point iteration towards the exact inverse of `ddim`
     with the same `steps`; Anderson acceleration (depth 1) makes it some thirty times closer.
 
     Raises:
-        ValueError: steps is no integer in 1..T.
+        ValueError: steps is no integer in 1..T, or sigma is not in [END, 1).
     """
     from diffusers import DDIMInverseScheduler
 
-    levels = ladder(process, steps)
+    levels = ladder(process, steps, sigma)
     made = DDIMInverseScheduler(num_train_timesteps=len(levels), clip_sample=False)
     scheduler = _on_ladder(made, process, levels)
     scheduler.set_timesteps(len(levels))
-    x = x0
     for index, t in _rungs(levels):
         asked: list[Tensor] = []
         answered: list[Tensor] = []
@@ -118,16 +128,35 @@ def fast(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Te
     return x
 
 
-def ladder(process: NoiseProcess, steps: int) -> list[int]:
-    """Rising timesteps from `END` to T-1, dense at low noise: `steps` + 1 of them.
+def noised(process: NoiseProcess, x0: Tensor, noise: Tensor, sigma: float) -> Tensor:
+    """Images with `noise` up to level `sigma`: where `invert` starts with the same sigma.
+
+    Raises:
+        ValueError: sigma is not in [END, 1).
+    """
+    t = torch.full((len(x0),), _first(process, sigma), dtype=torch.long, device=x0.device)
+    return process.add_noise(x0, t, noise)
+
+
+def ladder(process: NoiseProcess, steps: int, sigma: float = END) -> list[int]:
+    """Rising timesteps from level `sigma` to T-1, dense at low noise: `steps` + 1 of them.
 
     Where rounding would repeat one there are fewer.
     """
-    last = len(process.alpha_bar) - 1
-    below = (1 - process.alpha_bar).sqrt() < END
-    first = min(int(below.sum()), last - 1)
+    first, last = _first(process, sigma), len(process.alpha_bar) - 1
     place = torch.linspace(0, 1, _checked(steps, process) + 1, dtype=torch.float64)
     return (first + (last - first) * place**2).round().long().unique().tolist()
+
+
+def _first(process: NoiseProcess, sigma: float) -> int:
+    """The first timestep whose noise is not below `sigma`, and never the last one."""
+    if not isinstance(sigma, Real) or not END <= sigma < 1:
+        raise ValueError(
+            f"sigma={sigma!r} must be a number from {END} up to below 1, the noise level at which "
+            f"inversion starts"
+        )
+    below = (1 - process.alpha_bar).sqrt() < sigma
+    return min(int(below.sum()), len(process.alpha_bar) - 2)
 
 
 def _rungs(levels: list[int]) -> list[tuple[int, int]]:

@@ -16,13 +16,19 @@ SHOWN_SIDE = 96  # pixels at least, of a picture in before_after.png
 
 
 def edit_photos(
-    model: Model, photos: Photos, moves: Moves, out: Path, steps: int = STEPS
+    model: Model,
+    photos: Photos,
+    moves: Moves,
+    out: Path,
+    steps: int = STEPS,
+    exact: bool = False,
 ) -> list[Path]:
     """Write `NAME_edited.png` per photo, `before_after.png` over all, and `edits.json`.
 
-    Amounts are in standard deviations. Everything is computed before anything is written.
+    Amounts are in standard deviations; `exact` is that of `Model.move`. Everything is computed
+    before anything is written.
     """
-    edited = model.move(photos.images, moves.change, steps)
+    edited = model.move(photos.images, moves.change, steps, exact)
     written = []
     for name, image in zip(photos.names, edited, strict=True):
         written.append(out / f"{name}_edited.png")
@@ -35,6 +41,7 @@ def edit_photos(
             **moves.record(),
             "unit": "standard deviations over the training images",
             "steps": steps,
+            "exact": exact,
             "photos": photos.names,
         },
     )

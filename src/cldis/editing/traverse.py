@@ -23,12 +23,11 @@ def traverse_units(
 
     Returns the overview. Shifts are in standard deviations of the unit.
     """
-    z = model.encode(photos.images).z
-    x_T = model.start(photos.images, z, steps)
+    start = model.start(photos.images, steps)
     rows, changes = [], []
     captions = [f"{amount:+g}" for amount in AMOUNTS]
     for unit in each(range(model.units), model.units, "traverse", "units", not progress):
-        cells = model.traverse_from(z, x_T, unit, AMOUNTS, steps)
+        cells = model.traverse_from(start, unit, AMOUNTS)
         middle = cells[:, AMOUNTS.index(0.0)]
         changes.append(float((cells - middle[:, None]).abs().mean()))
         rows.append(cells[0])

@@ -265,9 +265,8 @@ class Actions:
         except (ValueError, OSError) as error:
             yield views.status(str(error), "bad"), *self._still(session)
             return
-        waiting = Begin(name, image, image, None, image, image)
         text = f"Computing: the model reads {name} …"
-        yield views.status(text, "busy"), views.stage(self.studio, waiting, None, "busy", ""), ""
+        yield views.status(text, "busy"), views.waiting(self.studio, image, name), ""
         session.photo = make()
         yield self.settle(key, session.amounts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cldis.diffusion.kept import Start
 from cldis.editing.photos import Photos, heldout_photos
 from cldis.explorer.collection import Collection
 from cldis.model import STEPS, Model, load
@@ -38,10 +39,18 @@ class Begin:
 
     name: str
     image: Tensor
-    z: Tensor  # [d]
-    noise: Tensor | None  # x_T; None when the VAE draws
-    again: Tensor  # reconstruction
-    quick: Tensor  # the same in few steps: what a preview is compared with
+    start: Start  # of this one photo
+    quick: Tensor  # its code drawn in few steps: what a preview is compared with
+
+    @property
+    def z(self) -> Tensor:
+        """Its code, [d]."""
+        return self.start.z[0]
+
+    @property
+    def again(self) -> Tensor:
+        """Its reconstruction."""
+        return self.start.again[0]
 
 
 @dataclass(frozen=True)
@@ -126,11 +135,8 @@ class Studio:
 
     def begin(self, image: Tensor, name: str) -> Begin:
         """Encode and invert a photo [3, H, W], and draw it again."""
-        z = self.model.encode(image[None]).z
-        noise = self.model.start(image[None], z, self.steps)
-        begin = Begin(name, image, z[0], None if noise is None else noise[0], image, image)
-        again, quick = self.full(begin, begin.z), self._quick(begin.z, begin.noise)
-        return replace(begin, again=again, quick=quick)
+        start = self.model.start(image[None], self.steps)
+        return Begin(name, image, start, self._quick(start.z[0], start))
 
     def sample(self, index: int) -> Begin:
         """One of the sample photos; computed once."""
@@ -148,26 +154,25 @@ class Studio:
         return self.directions.shift(self.model.unit_std, moves)
 
     def preview(self, begin: Begin, amounts: Sequence[float]) -> Tensor:
-        """An edit at once, [3, H, W]: the change that a few steps show, on the reconstruction."""
+        """An edit at once, [3, H, W], by the change that a few steps show."""
         if not any(amounts):
-            return begin.again
-        quick = self._quick(begin.z + self.change(amounts), begin.noise)
-        return (begin.again + quick - begin.quick).clamp(-1, 1)
+            return begin.image
+        quick = self._quick(begin.z + self.change(amounts), begin.start)
+        return begin.start.edited((begin.again + quick - begin.quick)[None])[0]
 
     def edited(self, begin: Begin, amounts: Sequence[float]) -> Tensor:
         """An edit, [3, H, W]."""
         if not any(amounts):
-            return begin.again
+            return begin.image
         return self.full(begin, begin.z + self.change(amounts))
 
     def full(self, begin: Begin, z: Tensor) -> Tensor:
-        """A code [d] drawn from the x_T of `begin`, [3, H, W]."""
+        """The photo with a code [d] in place of its own, [3, H, W]."""
         return self.many(begin, z[None])[0]
 
     def many(self, begin: Begin, z: Tensor) -> Tensor:
-        """Codes [n, d] drawn from the x_T of `begin`, [n, 3, H, W]."""
-        noise = None if begin.noise is None else begin.noise.expand(len(z), -1, -1, -1)
-        return self.model.decode(z, noise, self.steps)
+        """The photo with each of the codes [n, d] in place of its own, [n, 3, H, W]."""
+        return self.model.edited(begin.start.repeated(len(z)), z)
 
     def traversal(
         self, begin: Begin, amounts: Sequence[float], row: int, places: Sequence[float]
@@ -204,9 +209,8 @@ class Studio:
                 self._collection = Collection.of(self.model, self.directions, source)
             return self._collection
 
-    def _quick(self, z: Tensor, noise: Tensor | None) -> Tensor:
-        start = None if noise is None else noise[None]
-        return self.model.decode(z[None], start, self.quick_steps, fast=True)[0]
+    def _quick(self, z: Tensor, start: Start) -> Tensor:
+        return self.model.decode(z[None], start.noise, self.quick_steps, fast=True)[0]
 
     def _samples(self) -> Photos:
         """Held-out photos, else pictures that the model makes up."""
@@ -247,17 +251,16 @@ class Studio:
     def _heats(self, numbers: list[int]) -> Array:
         """Where each direction changes the sample photos, [K, H, W] in [0, 1]."""
         images = self.samples.images[:MEASURED]
-        codes = self.model.encode(images).z
-        starts = self.model.start(images, codes, self.steps)
+        starts = self.model.start(images, self.steps)
         total = torch.zeros(len(numbers), self.resolution, self.resolution)
-        for i, z in enumerate(codes):
+        for i, z in enumerate(starts.z):
             steps = torch.stack(
                 [self.directions.shift(self.model.unit_std, {number: 2.0}) for number in numbers]
             )
             both = torch.cat([z + steps, z - steps])
-            noise = None if starts is None else starts[i].expand(len(both), -1, -1, -1)
+            noise = starts.rows(slice(i, i + 1)).repeated(len(both)).noise
             drawn = self.model.decode(both, noise, self.quick_steps, fast=True)
             up, down = drawn.chunk(2)
             total += (up - down).abs().mean(dim=1)
         # Where nothing changes by a grey level, noise is not to look like a place.
-        return (total / total.max().clamp(min=len(codes) * GREY)).numpy()
+        return (total / total.max().clamp(min=len(starts) * GREY)).numpy()

@@ -33,20 +33,22 @@ def status(text: str, mood: str = "done") -> str:
     return str(macros().status(text, mood))
 
 
-def stage(studio: Studio, begin: Begin, edited: Tensor | None, mood: str, words: str) -> str:
-    """Photo, reconstruction, edit and change; `edited` None: not computed yet."""
-    photo = shown(begin.image, "Photo", f"The photo {begin.name}")
-    if edited is None:
-        return str(macros().stage([photo], mood, coarse(studio)))
+def waiting(studio: Studio, image: Tensor, name: str) -> str:
+    """A photo, while the model reads it."""
+    return str(macros().stage([shown(image, "Photo", f"The photo {name}")], "busy", coarse(studio)))
+
+
+def stage(studio: Studio, begin: Begin, edited: Tensor, mood: str, words: str) -> str:
+    """Photo, reconstruction, edit and change."""
     change = {
-        "src": png_uri(pictures.change(begin.again, edited)),
+        "src": png_uri(pictures.change(begin.image, edited)),
         "caption": "What changed",
         "alt": "Bright where pixels changed",
     }
     figures = [
-        shown(begin.again, "Before: drawn again", "The photo, drawn again"),
+        shown(begin.image, "Before", f"The photo {begin.name}"),
         shown(edited, "After", f"The edited photo: {words or 'no change yet'}"),
-        photo,
+        shown(begin.again, "Drawn again", "The photo, drawn again from its code and its noise"),
         change,
     ]
     return str(macros().stage(figures, mood, coarse(studio)))

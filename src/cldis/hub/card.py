@@ -92,8 +92,8 @@ def limits(record: Mapping[str, Any]) -> list[str]:
         said.append("It has no diffusion decoder: it encodes, and cannot edit a photo.")
     else:
         said.append(
-            "An edit keeps what the code does not hold (x_T), so a large shift leaves ghosts of "
-            "the old outline."
+            "Where an edit changes a photo, the picture is drawn anew, with the detail that the "
+            "model knows."
         )
     if data is not None:
         said.append(

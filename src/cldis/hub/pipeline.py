@@ -74,7 +74,7 @@ class CLDisComponent(ModelMixin):
 
 
 class CLDisPipeline(DiffusionPipeline):
-    """Encode a photo, move units or directions, decode it from the same x_T.
+    """Encode a photo, move units or directions, decode it; the rest stays the photo.
 
         pipe = CLDisPipeline.of(cldis.load("runs/mine"))
         pipe(photo, shifts={3: 1.5}).images[0]
@@ -143,7 +143,7 @@ class CLDisPipeline(DiffusionPipeline):
             directions: number or name of a stored direction -> standard deviations.
             num_inference_steps: of the inversion and of the decode.
             generator: taken as other pipelines take it, and not drawn from: x_T comes from the
-                photo, so the same call always gives the same picture.
+                photo and from one fixed noise, so the same call always gives the same picture.
             output_type: "pil", "np" (float32 [n, H, W, 3] in [0, 1]) or "pt" (float32
                 [n, 3, H, W] in [0, 1]).
             return_dict: False gives the tuple `(images,)`.

@@ -39,13 +39,12 @@ def measure_units(model: Model, source: ImageSource, codes: CollectionCodes) -> 
     )
     steps = min(STEPS, model.config.diffusion.steps)
     typical = to_model(source.batch(np.array([units.typical(codes.main)], np.int64)))
-    z = model.encode(typical).z
-    x_T = model.start(typical, z, steps)
+    start = model.start(typical, steps)
     middle, strips = AMOUNTS.index(0.0), {}
     for unit, share in zip(shown, averages.share, strict=True):
         change = torch.zeros(model.units)
         change[unit] = float(codes.main[:, unit].std())
-        strip = model.move_along(z, x_T, change, AMOUNTS, steps)[0]
+        strip = model.move_along(start, change, AMOUNTS)[0]
         ends = strip[[middle - 2, middle + 2]] - strip[middle]
         rows[unit] |= {"pixel_share": share, "change": float(ends.abs().mean()) * 127.5}
         strips[unit] = strip

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cldis.images import reduced
-from cldis.model import STEPS, Model
+from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import directions_or_units, has_directions, read_about
 from cldis.pages.report.results import Encoded, Known, Sheet, Shown
@@ -99,7 +99,6 @@ def show(
     model: Model,
     known: Known,
     codes: Encoded,
-    steps: int = STEPS,
     tick: Callable[[], object] = lambda: None,
 ) -> Shown:
     """Draw the best `MOST` directions, fewer on a slow machine, from the first `ROWS` codes."""
@@ -112,8 +111,6 @@ def show(
         if sheets and time.perf_counter() - began > PATIENCE:
             break
         change = known.directions.shift(model.unit_std, {row["number"]: 1.0})
-        sheets.append(
-            Sheet(row, reduced(model.move_along(codes.z, codes.noise, change, SHIFTS, steps)))
-        )
+        sheets.append(Sheet(row, reduced(model.move_along(codes.start, change, SHIFTS))))
         tick()
     return Shown(known, rows, sheets, codes.images)

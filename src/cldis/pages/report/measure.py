@@ -10,10 +10,11 @@ from torch import Tensor
 
 from cldis.arrays import some
 from cldis.data.source import ImageSource
+from cldis.diffusion.kept import Start
 from cldis.editing.photos import held_out
 from cldis.images import reduced, to_model
 from cldis.metrics.image import psnr, ssim
-from cldis.model import STEPS, Model
+from cldis.model import Model
 from cldis.pages.report.results import Drawn, Encoded, Reconstruction, Traversal
 from cldis.training import health
 
@@ -33,23 +34,22 @@ def encode(model: Model, source: ImageSource | None, steps: int) -> Encoded:
     """Held-out images and where they start; without images, codes drawn at random."""
     if source is None:
         z = model.random_codes(MADE_UP)
-        return Encoded(z, model.random_start(MADE_UP) if model.diffuses else None, None, [])
+        x_T = model.random_start(MADE_UP) if model.diffuses else None
+        return Encoded(Start(z, x_T, steps, model.decode(z, x_T, steps), None), [])
     chosen = held_out(source, IMAGES)
     images = to_model(source.batch(chosen))
-    z = model.encode(images).z
     labels = [source.label(int(index)) for index in chosen]
-    return Encoded(z, model.start(images, z, steps), images, labels)
+    return Encoded(model.start(images, steps), labels)
 
 
 def pictures(
     model: Model,
     codes: Encoded,
     units: Sequence[int],
-    steps: int = STEPS,
     tick: Callable[[], object] = lambda: None,
 ) -> Drawn:
     """Move `units`, and draw the images again and edited where there are images."""
-    moved = traversals(model, codes.rows(slice(ROWS)), units, steps, tick)
+    moved = traversals(model, codes.rows(slice(ROWS)), units, tick)
     change = {item.unit: item.change for item in moved}
     statistics = zip(model.unit_mean.tolist(), model.unit_std.tolist(), strict=True)
     rows = [
@@ -58,10 +58,10 @@ def pictures(
     ]
     if codes.images is None:
         return Drawn(rows, moved, codes)
-    again = reconstructions(model, codes, steps)
+    again = reconstructions(model, codes)
     tick()
     strongest = [item.unit for item in moved[:EDITED_UNITS]]
-    edited = edits(model, codes.rows(slice(-ROWS, None)), strongest, steps)
+    edited = edits(model, codes.rows(slice(-ROWS, None)), strongest)
     tick()
     return Drawn(rows, moved, codes, again, edited)
 
@@ -72,8 +72,9 @@ def affordable(model: Model, seconds: float) -> list[int]:
     All, but at most `MAX_UNITS` and as many as `PATIENCE` allows, chosen by how much they vary
     over the training images.
     """
-    # A unit takes ROWS x 4 decodings; an inversion is worth four, the three refinements included.
-    per_unit = seconds * ROWS * (len(AMOUNTS) - 1) / (IMAGES * 4)
+    # A unit takes ROWS x 4 decodings. A start takes one and an inversion, which is worth four, the
+    # three refinements included.
+    per_unit = seconds * ROWS * (len(AMOUNTS) - 1) / (IMAGES * 5)
     allowed = MAX_UNITS if per_unit * MAX_UNITS <= PATIENCE else int(PATIENCE / per_unit)
     order = torch.argsort(model.unit_std, descending=True, stable=True).tolist()
     return sorted(order[: max(allowed, MIN_UNITS)])
@@ -83,16 +84,15 @@ def traversals(
     model: Model,
     codes: Encoded,
     units: Sequence[int],
-    steps: int = STEPS,
     tick: Callable[[], object] = lambda: None,
 ) -> list[Traversal]:
     """`units` by how much they change the picture, the strongest first."""
-    centre = model.decode(codes.z, codes.noise, steps)  # what every unit's shift of 0 gives
+    centre = codes.start.unmoved
     others = [amount for amount in AMOUNTS if amount]
     middle = AMOUNTS.index(0.0)
     moved = []
     for unit in units:
-        cells = model.traverse_from(codes.z, codes.noise, unit, others, steps)
+        cells = model.traverse_from(codes.start, unit, others)
         ends = cells[:, [0, -1]] - centre[:, None]
         cells = torch.cat([cells[:, :middle], centre[:, None], cells[:, middle:]], dim=1)
         moved.append(Traversal(unit, float(ends.abs().mean()) * 127.5, reduced(cells)))
@@ -100,29 +100,26 @@ def traversals(
     return sorted(moved, key=lambda item: -item.change)
 
 
-def reconstructions(model: Model, codes: Encoded, steps: int = STEPS) -> list[Reconstruction]:
+def reconstructions(model: Model, codes: Encoded) -> list[Reconstruction]:
     """The held-out images from inverted x_T, from random x_T, and from the VAE, as far as the
     method can."""
     images = codes.images
     assert images is not None
-    drawn = model.reconstruct(images, steps, x_T=codes.noise)
     return [
         Reconstruction(
             key, cells, float(ssim(cells, images).mean()), float(psnr(cells, images).mean())
         )
-        for key, cells in drawn.items()
+        for key, cells in model.reconstruct(images, codes.start.steps).items()
     ]
 
 
-def edits(
-    model: Model, codes: Encoded, units: Sequence[int], steps: int = STEPS
-) -> dict[int, Tensor]:
+def edits(model: Model, codes: Encoded, units: Sequence[int]) -> dict[int, Tensor]:
     """Per unit: the photo with the unit lowered, the photo, the photo with the unit raised,
     [n, 3, 3, H, W]."""
     assert codes.images is not None
     edited = {}
     for unit in units:
-        both = model.traverse_from(codes.z, codes.noise, unit, (-EDIT, EDIT), steps)
+        both = model.traverse_from(codes.start, unit, (-EDIT, EDIT))
         low, high = both.unbind(1)
         edited[unit] = torch.stack([low, codes.images, high], dim=1)
     return edited

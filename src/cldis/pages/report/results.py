@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cldis.diffusion.kept import Start
 from cldis.navigation.directions import Directions
 from cldis.tracking.maps import Maps
 from cldis.training.run_folder import RunFolder
@@ -18,16 +19,18 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Encoded:
-    """Where pictures start: codes, and what the codes do not hold."""
+    """Where pictures start, and the names of the held-out images; the codes may be made up."""
 
-    z: Tensor  # [n, d]
-    noise: Tensor | None  # x_T, [n, 3, H, W]; None when the VAE draws
-    images: Tensor | None  # [n, 3, H, W], held out; None: the codes are made up
-    labels: list[str]  # of the images
+    start: Start
+    labels: list[str]
+
+    @property
+    def images(self) -> Tensor | None:
+        """Held out, [n, 3, H, W]; None: the codes are made up."""
+        return self.start.images
 
     def rows(self, chosen: slice) -> Encoded:
-        noise, images = (None if p is None else p[chosen] for p in (self.noise, self.images))
-        return Encoded(self.z[chosen], noise, images, self.labels[chosen])
+        return Encoded(self.start.rows(chosen), self.labels[chosen])
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Sheet:
     """The page of one direction."""
 
     facts: dict[str, Any]  # a row of `directions.facts_of`
-    cells: Tensor  # [n, len(SHIFTS), 3, H, W], `reduced`: images from their inverted x_T
+    cells: Tensor  # [n, len(SHIFTS), 3, H, W], `reduced`: edits
 
 
 @dataclass(frozen=True)

@@ -86,11 +86,11 @@ def measure_all(
         units = measure.affordable(model, time.perf_counter() - began)
         bar.total = len(units) + 4
         bar.update()
-        drawn = measure.pictures(model, codes, units, steps, bar.update)
+        drawn = measure.pictures(model, codes, units, bar.update)
         known = directions.read_known(run, model)
         if known.directions is not None:
             bar.total += min(known.directions.count, directions.MOST)
-        shown = directions.show(model, known, codes, steps, bar.update)
+        shown = directions.show(model, known, codes, bar.update)
         factors, why = {}, ""
         if source is not None and source.factor_names:
             try:
