@@ -46,7 +46,7 @@ def stage(studio: Studio, begin: Begin, edited: Tensor, mood: str, words: str) -
         "alt": "Bright where pixels changed",
     }
     figures = [
-        shown(begin.image, "Before", f"The photo {begin.name}"),
+        shown(begin.image, "Photo", f"The photo {begin.name}"),
         shown(edited, "After", f"The edited photo: {words or 'no change yet'}"),
         shown(begin.again, "Drawn again", "The photo, drawn again from its code and its noise"),
         change,
