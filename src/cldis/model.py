@@ -22,10 +22,12 @@ from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.build import SemanticEncoder
 from cldis.networks.gaussian import Gaussian
+from cldis.networks.space import Pixels, Space, at_side
 from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import read_state
 from cldis.training.contents import unit_tensors
 from cldis.training.run_folder import RunFolder
+from cldis.training.space import open_space
 from cldis.training.weights import Origin, open_networks
 
 STEPS = 20
@@ -63,7 +65,8 @@ class Model:
     [-1, 1], a unit that does not exist, a value that is not finite, or a branch that the method
     lacks.
 
-    A VAE alone draws too: with its mean picture, which has no x_T.
+    A VAE alone draws too: with its mean picture, which has no x_T. A model that diffuses latents
+    takes and gives images all the same: `space` is the way in and out, and x_T is one of latents.
     """
 
     def __init__(
@@ -74,11 +77,13 @@ class Model:
         device: str | torch.device = "cpu",
         batch: int = 64,
         origin: Origin | None = None,
+        space: Space | None = None,
     ) -> None:
         if batch < 1:
             raise ValueError(f"batch={batch} must be at least 1, the images worked on at a time")
         self.device, self.batch = torch.device(device), batch
         self.loop = loop.eval().requires_grad_(False).to(self.device)
+        self.space = (space or Pixels()).eval().requires_grad_(False).to(self.device)
         self.unit_mean, self.unit_std = unit_mean, unit_std  # [d] each
         self.origin = origin
 
@@ -89,6 +94,11 @@ class Model:
     @property
     def resolution(self) -> int:
         return self.config.model.resolution
+
+    @property
+    def start_shape(self) -> tuple[int, int, int]:
+        """Shape of one x_T: that of an image, or of its latents."""
+        return self.config.model.diffused
 
     @property
     def units(self) -> int:
@@ -125,7 +135,7 @@ class Model:
         sigma: float = sampling.END,
         seed: int = 0,
     ) -> Tensor:
-        """x_T [n, 3, H, W] from which `decode(z, x_T, steps)` gives the images back.
+        """x_T [n, *start_shape] from which `decode(z, x_T, steps)` gives the images back.
 
         Args:
             sigma: noise level that inversion starts at, from `sampling.END` to below 1. At `END`
@@ -139,11 +149,12 @@ class Model:
         process, noise = self.loop.process, self.random_start(1, seed).to(self.device)
 
         def inverted(x: Tensor, code: Tensor) -> Tensor:
+            x0 = self.space.to_space(x)
             if sigma != sampling.END:
-                x = sampling.noised(process, x, noise.expand_as(x), sigma)
-            return sampling.invert(self._predict(code), process, x, steps, sigma=sigma)
+                x0 = sampling.noised(process, x0, noise.expand_as(x0), sigma)
+            return sampling.invert(self._predict(code), process, x0, steps, sigma=sigma)
 
-        return self._each(inverted, images, z)
+        return self._each(inverted, self.start_shape, images, z)
 
     @torch.no_grad()
     def decode(
@@ -167,14 +178,15 @@ class Model:
         z = check_codes(z, self.units)
         if x_T is None:
             x_T = self.random_start(len(z), seed)
-        check_start(x_T, self.resolution)
+        check_start(x_T, self.start_shape)
         same_length(x_T, z)
         solver = sampling.fast if fast else sampling.ddim
-        return self._each(
-            lambda x, code: solver(self._predict(code), self.loop.process, x, steps).clamp(-1, 1),
-            x_T,
-            z,
-        )
+
+        def drawn(x: Tensor, code: Tensor) -> Tensor:
+            x0 = solver(self._predict(code), self.loop.process, x, steps)
+            return self.space.to_images(x0)
+
+        return self._each(drawn, (3, self.resolution, self.resolution), x_T, z)
 
     @torch.no_grad()
     def decode_vae(self, z: Tensor) -> Tensor:
@@ -183,7 +195,10 @@ class Model:
         if vae is None:
             raise ValueError(f"this run is of method {self.config.method!r}, which has no VAE")
         done = [
-            vae.decode(part.to(self.device)).float().sigmoid().mul(2).sub(1).cpu()
+            at_side(
+                vae.decode(part.to(self.device)).float().sigmoid().mul(2).sub(1).cpu(),
+                self.resolution,
+            )
             for (part,) in self._batches(z)
         ]
         return torch.cat([torch.zeros(0, 3, self.resolution, self.resolution), *done])
@@ -281,9 +296,9 @@ class Model:
         return self.unit_mean + self.unit_std * torch.randn(n, self.units, generator=generator)
 
     def random_start(self, n: int, seed: int = 0) -> Tensor:
-        """Standard normal [n, 3, H, W]."""
+        """Standard normal [n, *start_shape]."""
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(n, 3, self.resolution, self.resolution, generator=generator)
+        return torch.randn(n, *self.start_shape, generator=generator)
 
     def save_pretrained(self, folder: str | Path, licence: str | None = None) -> Path:
         """Write weights, settings, unit statistics, directions and a model card to `folder`.
@@ -320,7 +335,8 @@ class Model:
         from cldis.hub.remote import local_folder
 
         folder = local_folder(name, revision, token)
-        return cls(*load_model(folder), device, batch, Origin(folder, None))
+        loop, mean, std, space = load_model(folder)
+        return cls(loop, mean, std, device, batch, Origin(folder, None), space)
 
     def push_to_hub(
         self,
@@ -361,13 +377,16 @@ class Model:
             torch.cat([empty, *(part.log_variance.cpu() for part in parts)]),
         )
 
-    def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
+    def _each(
+        self, function: Callable[..., Tensor], shape: tuple[int, ...], *tensors: Tensor
+    ) -> Tensor:
+        """`function` of a batch at a time, [n, *shape] in all."""
         self._denoiser()
         done = [
             function(*(part.to(self.device) for part in parts)).cpu()
             for parts in self._batches(*tensors)
         ]
-        return torch.cat(done) if done else torch.zeros(tensors[0].shape)
+        return torch.cat(done) if done else torch.zeros(0, *shape)
 
     def _batches(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
         for start in range(0, len(tensors[0]), self.batch):
@@ -387,7 +406,8 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     units = read_state(path)["units"]
     mean, std = unit_tensors(units, folder.config.model.units, path / "state.json")
     loop = open_networks(folder.config, path / "ema.safetensors", path)
-    return Model(loop, mean, std, device, batch, Origin(folder.path, path.name))
+    space = open_space(folder.config, folder.about, folder.path)
+    return Model(loop, mean, std, device, batch, Origin(folder.path, path.name), space)
 
 
 def _joined(parts: Sequence[Gaussian | None]) -> Gaussian | None:
