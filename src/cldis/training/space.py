@@ -67,6 +67,20 @@ def plan_space(config: Config, source: ImageSource, progress: bool) -> dict[str,
     return {RECORD: {**record, "mean": mean, "std": std, "source": str(place.folder)}}
 
 
+def check_space(config: Config) -> str:
+    """The space that a new run would have, in words; no image is looked at.
+
+    Raises:
+        ValueError: the autoencoder is not here, or does not fit the settings.
+    """
+    if config.model.space == PIXELS:
+        return f"pixels, in patches of {config.model.patch}"
+    place = find(config.model.space)
+    open_autoencoder(place.folder, config.model)
+    channels, side, _ = config.model.diffused
+    return f"{channels} x {side} x {side} latents of {place.name}, in {place.folder}"
+
+
 def open_space(config: Config, about: Mapping[str, Any], path: Path) -> Space:
     """The space of a run or a saved model.
 
