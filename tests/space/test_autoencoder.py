@@ -236,3 +236,24 @@ def test_it_is_found_again_by_its_hash_alone(copy: Path, tmp_path: Path) -> None
     assert find_again(hash_of(copy), places) == places[2]
     assert find_again("0" * 64, places, "somebody/tiny") is None
     assert find_again(hash_of(copy), [Place(Path("\0"), "x")]) is None
+
+
+def test_the_cache_of_the_hub_is_looked_into(
+    copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("CLDIS_CACHE", str(tmp_path / "cache"))
+    commit, sha256 = "a" * 40, hash_of(copy)
+    repository = tmp_path / "hub" / "models--somebody--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    snapshot = Path(shutil.copytree(copy, repository / "snapshots" / commit))
+    there = Place(snapshot, "somebody/tiny", commit)
+    assert find("somebody/tiny") == find(f"somebody/tiny@{commit}") == there
+    assert find_again(sha256, [], f"somebody/tiny@{commit}") == there
+    assert find_again("0" * 64, [], "somebody/tiny") is None
+    assert "from the Hub" in refused(lambda: find(f"somebody/tiny@{'b' * 40}"))
+    (snapshot / WEIGHTS).unlink()  # fetched in part
+    assert "from the Hub" in refused(lambda: find("somebody/tiny"))
