@@ -71,7 +71,7 @@ def test_who_learns_in_which_phase(images: int, learning: set[str], weight: floa
         if any(p.grad is not None for p in parameters)
     }
     assert out.signal is None
-    heard = loop.listen(pictures(8), noise, phase, feedback_of(loop))
+    heard = loop.listen(Views.pixels(pictures(8)), noise, phase, feedback_of(loop))
     assert (heard is None) is (images < 64)
 
 

@@ -88,21 +88,21 @@ class RateLoop(TwoBranch):
 
     @torch.no_grad()
     def listen(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> Tensor | None:
         """The meter's sums; the averaged weights say less of noise and more of the code."""
         assert isinstance(feedback, RateFeedback)
         if not phase.diffusion:
             return None
         assert self.semantic is not None and self.denoiser is not None
-        semantic, x = self.semantic, x[:ROWS]
-        q = semantic(x)
+        semantic, few = self.semantic, x.images[:ROWS]
+        q = semantic(few)
         z = q.sample(noise.z_noise[:ROWS]) if phase.rate else q.mean
-        heard = noise.rows(0, len(x))
+        heard = noise.rows(0, len(few))
         return feedback.meter.listen(
             self.denoiser,
             lambda images: semantic(images).mean,
-            x,
+            few,
             z,
             heard.probe_noise,
             heard.probe_uniform,

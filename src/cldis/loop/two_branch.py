@@ -53,7 +53,7 @@ class TwoBranch(nn.Module, ABC):
         """Change what a new phase begins with; x [n, 3, H, W] are training images."""
 
     def listen(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> Tensor | None:
         """What the feedback hears of the averaged weights; None: it hears the step itself."""
         return None
