@@ -22,12 +22,12 @@ from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.build import SemanticEncoder
 from cldis.networks.gaussian import Gaussian
-from cldis.networks.space import Pixels, Space, at_side
+from cldis.networks.space import Space, at_side
 from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import read_state
 from cldis.training.contents import unit_tensors
 from cldis.training.run_folder import RunFolder
-from cldis.training.space import open_space
+from cldis.training.space import open_space, plain_space
 from cldis.training.weights import Origin, open_networks
 
 STEPS = 20
@@ -83,7 +83,8 @@ class Model:
             raise ValueError(f"batch={batch} must be at least 1, the images worked on at a time")
         self.device, self.batch = torch.device(device), batch
         self.loop = loop.eval().requires_grad_(False).to(self.device)
-        self.space = (space or Pixels()).eval().requires_grad_(False).to(self.device)
+        self.space = (space or plain_space(loop.config)).eval().requires_grad_(False)
+        self.space.to(self.device)
         self.unit_mean, self.unit_std = unit_mean, unit_std  # [d] each
         self.origin = origin
 

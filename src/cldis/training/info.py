@@ -43,7 +43,10 @@ def info_text(info: dict[str, Any]) -> str:
         f"progress    {progress['images']} of {progress['of']} images"
         + (f", {rate:.0f} images/s" if rate else ""),
         *(
-            [f"autoencoder {found['name']} {found['revision']}, sha256 {found['sha256'][:12]}"]
+            [
+                f"autoencoder {found['name']}, revision {found['revision'] or 'none'}, "
+                f"sha256 {found['sha256'][:12]}"
+            ]
             if (found := info.get("autoencoder"))
             else []
         ),

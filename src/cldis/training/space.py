@@ -110,6 +110,20 @@ def open_space(config: Config, about: Mapping[str, Any], path: Path) -> Space:
     return RunLatents(open_autoencoder(place.folder, config.model), record, place.folder)
 
 
+def plain_space(config: Config) -> Space:
+    """Pixels, for a model that is made without a space.
+
+    Raises:
+        ValueError: it diffuses latents.
+    """
+    if config.model.space == PIXELS:
+        return Pixels()
+    raise ValueError(
+        f"this model diffuses latents of {config.model.space}, so it needs the space that draws "
+        f"them; open it with cldis.load, or give space="
+    )
+
+
 def view_loader(
     space: Space, config: Config, source: ImageSource, device: torch.device, progress: bool
 ) -> Callable[[NDArray[Any]], Views]:
