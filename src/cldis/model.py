@@ -20,8 +20,7 @@ from cldis.diffusion.kept import Start
 from cldis.hub.contents import is_saved_model
 from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
-from cldis.networks.build import SemanticEncoder
-from cldis.networks.gaussian import Gaussian
+from cldis.networks.gaussian import Gaussian, joined
 from cldis.networks.space import Space, at_side
 from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import read_state
@@ -83,8 +82,7 @@ class Model:
             raise ValueError(f"batch={batch} must be at least 1, the images worked on at a time")
         self.device, self.batch = torch.device(device), batch
         self.loop = loop.eval().requires_grad_(False).to(self.device)
-        self.space = (space or plain_space(loop.config)).eval().requires_grad_(False)
-        self.space.to(self.device)
+        self.space = (space or plain_space(loop.config)).to(self.device)
         self.unit_mean, self.unit_std = unit_mean, unit_std  # [d] each
         self.origin = origin
 
@@ -98,7 +96,7 @@ class Model:
 
     @property
     def start_shape(self) -> tuple[int, int, int]:
-        """Shape of one x_T: that of an image, or of its latents."""
+        """Shape of one x_T: that of an image or of its latents."""
         return self.config.model.diffused
 
     @property
@@ -125,7 +123,9 @@ class Model:
             self.encode(to_model(source.batch(chosen[start : start + CHUNK])))
             for start in range(0, len(chosen), CHUNK)
         ] or [self.encode(torch.zeros(0, 3, self.resolution, self.resolution))]
-        return Codes(_joined([p.sem for p in parts]), _joined([p.disen for p in parts]))
+        sem = [part.sem for part in parts if part.sem is not None]
+        disen = [part.disen for part in parts if part.disen is not None]
+        return Codes(*(joined(own, self.units) if own else None for own in (sem, disen)))
 
     @torch.no_grad()
     def invert(
@@ -184,8 +184,7 @@ class Model:
         solver = sampling.fast if fast else sampling.ddim
 
         def drawn(x: Tensor, code: Tensor) -> Tensor:
-            x0 = solver(self._predict(code), self.loop.process, x, steps)
-            return self.space.to_images(x0)
+            return self.space.to_images(solver(self._predict(code), self.loop.process, x, steps))
 
         return self._each(drawn, (3, self.resolution, self.resolution), x_T, z)
 
@@ -195,14 +194,11 @@ class Model:
         z, vae = check_codes(z, self.units), self.loop.vae
         if vae is None:
             raise ValueError(f"this run is of method {self.config.method!r}, which has no VAE")
-        done = [
-            at_side(
-                vae.decode(part.to(self.device)).float().sigmoid().mul(2).sub(1).cpu(),
-                self.resolution,
-            )
-            for (part,) in self._batches(z)
-        ]
-        return torch.cat([torch.zeros(0, 3, self.resolution, self.resolution), *done])
+
+        def drawn(code: Tensor) -> Tensor:
+            return at_side(vae.decode(code).float().sigmoid().mul(2).sub(1), self.resolution)
+
+        return self._each(drawn, (3, self.resolution, self.resolution), z)
 
     def start(self, images: Tensor, steps: int = STEPS, exact: bool = False) -> Start:
         """Where edits of images begin: codes, x_T and what the edits are to keep.
@@ -368,21 +364,14 @@ class Model:
             )
         return self.loop.denoiser
 
-    def _gaussian(
-        self, encoder: SemanticEncoder | Callable[[Tensor], Gaussian], images: Tensor
-    ) -> Gaussian:
+    def _gaussian(self, encoder: Callable[[Tensor], Gaussian], images: Tensor) -> Gaussian:
         parts = [encoder(part.to(self.device)) for (part,) in self._batches(images)]
-        empty = torch.zeros(0, self.units)
-        return Gaussian(
-            torch.cat([empty, *(part.mean.cpu() for part in parts)]),
-            torch.cat([empty, *(part.log_variance.cpu() for part in parts)]),
-        )
+        return joined(parts, self.units)
 
     def _each(
         self, function: Callable[..., Tensor], shape: tuple[int, ...], *tensors: Tensor
     ) -> Tensor:
         """`function` of a batch at a time, [n, *shape] in all."""
-        self._denoiser()
         done = [
             function(*(part.to(self.device) for part in parts)).cpu()
             for parts in self._batches(*tensors)
@@ -409,11 +398,3 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     loop = open_networks(folder.config, path / "ema.safetensors", path)
     space = open_space(folder.config, folder.about, folder.path)
     return Model(loop, mean, std, device, batch, Origin(folder.path, path.name), space)
-
-
-def _joined(parts: Sequence[Gaussian | None]) -> Gaussian | None:
-    whole = [part for part in parts if part is not None]
-    if not whole:
-        return None
-    means, logs = [part.mean for part in whole], [part.log_variance for part in whole]
-    return Gaussian(torch.cat(means), torch.cat(logs))
