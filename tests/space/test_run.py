@@ -102,7 +102,8 @@ def test_images_in_and_images_out(run: Path, source: ImageSource) -> None:
     whole = (3, 3, SIDE, SIDE)
     through = model.space.to_images(model.space.to_space(images))
     assert (model.decode(codes.z, x_T) - through).abs().mean() < 0.02
-    assert torch.equal(model.edit(images, {}), model.decode(codes.z, x_T))
+    assert torch.equal(model.edit(images, {}), images)
+    assert torch.equal(model.edit(images, {}, exact=True), model.decode(codes.z, x_T))
     for made in (*model.reconstruct(images).values(), model.decode(codes.z, fast=True, steps=5)):
         assert made.shape == whole and made.abs().max() <= 1
     assert model.traverse(images, 1, [-1.0, 2.0], steps=3).shape == (3, 2, 3, SIDE, SIDE)
