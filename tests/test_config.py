@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from cldis.config import Config, ModelConfig, keys
+from cldis.config import Config, keys
+from cldis.config_model import ModelConfig
 from cldis.config_upgrade import NOW
 from support.command import refused
 

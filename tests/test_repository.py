@@ -42,7 +42,8 @@ LAYERS["explorer"] = ABOVE | {"navigation", "editing", "tracking", "pages"}
 LAYERS["bench"] = ABOVE | {"navigation", "editing", "tracking"}
 LAYERS["commands"] = set(LAYERS) | {"model"}
 # Top-level helpers that every folder may use; they use only each other.
-EVERYWHERE = {"arrays", "checks", "config", "config_upgrade", "images", "io", "progress", "text"}
+EVERYWHERE = {"arrays", "checks", "config", "config_model", "config_upgrade", "images", "io"}
+EVERYWHERE |= {"progress", "text"}
 # Settings are checked against the table of methods, which is data and imports nothing heavy.
 TABLE = {"config": "cldis.methods.find_method"}
 # Nothing on the way to `cldis --help` may load these.

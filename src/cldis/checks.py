@@ -16,7 +16,7 @@ TO_MODEL = (
 
 def check_images(images: Tensor, side: int) -> None:
     """Raises ValueError: no float tensor [n, 3, side, side] with values in [-1, 1]."""
-    _check_pictures(images, side, "images", "floats in [-1, 1]")
+    _check_pictures(images, (3, side, side), "images", "floats in [-1, 1]")
     least, most = (float(images.min()), float(images.max())) if images.numel() else (0, 0)
     if max(-least, most) > 1 + TOLERANCE:
         raise ValueError(
@@ -25,9 +25,9 @@ def check_images(images: Tensor, side: int) -> None:
         )
 
 
-def check_start(x_T: Tensor, side: int) -> None:
-    """Raises ValueError: no float tensor [n, 3, side, side] of finite values."""
-    _check_pictures(x_T, side, "x_T", "floats as `invert` makes them of images")
+def check_start(x_T: Tensor, shape: tuple[int, int, int]) -> None:
+    """Raises ValueError: no float tensor [n, *shape] of finite values."""
+    _check_pictures(x_T, shape, "x_T", "floats as `invert` makes them of images")
 
 
 def check_codes(z: Tensor, units: int) -> Tensor:
@@ -66,8 +66,7 @@ def finite(amount: Any, where: str) -> float:
     return value
 
 
-def _check_pictures(given: Tensor, side: int, name: str, floats: str) -> None:
-    expected = (3, side, side)
+def _check_pictures(given: Tensor, expected: tuple[int, int, int], name: str, floats: str) -> None:
     if not isinstance(given, Tensor):
         kind = f"{type(given).__module__.partition('.')[0]}.{type(given).__name__}"
         raise ValueError(f"{name}: expected a tensor of {floats}, got {kind}: {TO_MODEL}")

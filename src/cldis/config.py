@@ -8,66 +8,20 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
+from cldis.config_model import ModelConfig, Section, Text
 from cldis.config_upgrade import NOW, upgrade
 from cldis.io import parse_json
 from cldis.methods import find_method
 
-# Bounds keep a file of a stranger from asking for more than a machine has. They are far above what
-# anybody trains; `cldis.methods.build` bounds the number of all parameters besides.
-Multipliers = Annotated[
-    tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1, max_length=8)
-]
-Sides = Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(max_length=16)]
-Width = Annotated[int, Field(ge=8, le=2048)]
 Images = Annotated[int, Field(le=10**12)]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
-Text = Annotated[str, Field(max_length=4096)]
 MOST_TOLD = 3  # mistakes of one configuration
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ModelConfig(Section):
-    """Sizes of the networks. `units` is d, the same for both latents."""
-
-    resolution: int = Field(64, ge=8, le=1024, description="image side in pixels")
-    units: int = Field(16, ge=1, le=4096)
-    patch: int = Field(4, ge=1, le=16, description="space-to-depth side; 1 denoises raw pixels")
-    width: Width = Field(40, description="base channels of the U-Net")
-    multipliers: Multipliers = (1, 2)
-    blocks: int = Field(1, ge=1, le=16, description="residual blocks per resolution")
-    attention: Sides = Field((8,), description="sides of feature maps that self-attend")
-    dropout: float = Field(0.0, ge=0, lt=1)
-    conditioning: Literal["adagn", "cross_attention"] = "cross_attention"
-    embed: Width = Field(128, description="channels of the time embedding and unit tokens")
-    encoder: Literal["burgess", "diffae"] = "burgess"
-    encoder_width: Width = 32
-    encoder_multipliers: Multipliers = (1, 2, 2)
-    gaussian: bool = Field(False, description="E_sem gives a Gaussian (False: a point)")
-    vae_width: Width = 32
-
-    @model_validator(mode="after")
-    def _sides_divide(self) -> ModelConfig:
-        needed = self.patch * 2 ** (len(self.multipliers) - 1)
-        if self.encoder == "diffae":
-            needed = max(needed, self.patch * 2 ** (len(self.encoder_multipliers) - 1))
-        needed = math.lcm(needed, 8)
-        if self.resolution % needed:
-            below = max(needed, self.resolution // needed * needed)
-            raise ValueError(
-                f"resolution {self.resolution} must be a multiple of {needed} for patch "
-                f"{self.patch} and this model's levels; try {below} or {below + needed}"
-            )
-        return self
 
 
 class DiffusionConfig(Section):

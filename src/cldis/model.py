@@ -20,12 +20,13 @@ from cldis.diffusion.kept import Start
 from cldis.hub.contents import is_saved_model
 from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
-from cldis.networks.build import SemanticEncoder
-from cldis.networks.gaussian import Gaussian
+from cldis.networks.gaussian import Gaussian, joined
+from cldis.networks.space import Space, at_side
 from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import read_state
 from cldis.training.contents import unit_tensors
 from cldis.training.run_folder import RunFolder
+from cldis.training.space import open_space, plain_space
 from cldis.training.weights import Origin, open_networks
 
 STEPS = 20
@@ -63,7 +64,8 @@ class Model:
     [-1, 1], a unit that does not exist, a value that is not finite, or a branch that the method
     lacks.
 
-    A VAE alone draws too: with its mean picture, which has no x_T.
+    A VAE alone draws too: with its mean picture, which has no x_T. A model that diffuses latents
+    takes and gives images all the same: `space` is the way in and out, and x_T is one of latents.
     """
 
     def __init__(
@@ -74,11 +76,13 @@ class Model:
         device: str | torch.device = "cpu",
         batch: int = 64,
         origin: Origin | None = None,
+        space: Space | None = None,
     ) -> None:
         if batch < 1:
             raise ValueError(f"batch={batch} must be at least 1, the images worked on at a time")
         self.device, self.batch = torch.device(device), batch
         self.loop = loop.eval().requires_grad_(False).to(self.device)
+        self.space = (space or plain_space(loop.config)).to(self.device)
         self.unit_mean, self.unit_std = unit_mean, unit_std  # [d] each
         self.origin = origin
 
@@ -89,6 +93,11 @@ class Model:
     @property
     def resolution(self) -> int:
         return self.config.model.resolution
+
+    @property
+    def start_shape(self) -> tuple[int, int, int]:
+        """Shape of one x_T: that of an image or of its latents."""
+        return self.config.model.diffused
 
     @property
     def units(self) -> int:
@@ -114,7 +123,9 @@ class Model:
             self.encode(to_model(source.batch(chosen[start : start + CHUNK])))
             for start in range(0, len(chosen), CHUNK)
         ] or [self.encode(torch.zeros(0, 3, self.resolution, self.resolution))]
-        return Codes(_joined([p.sem for p in parts]), _joined([p.disen for p in parts]))
+        sem = [part.sem for part in parts if part.sem is not None]
+        disen = [part.disen for part in parts if part.disen is not None]
+        return Codes(*(joined(own, self.units) if own else None for own in (sem, disen)))
 
     @torch.no_grad()
     def invert(
@@ -125,7 +136,7 @@ class Model:
         sigma: float = sampling.END,
         seed: int = 0,
     ) -> Tensor:
-        """x_T [n, 3, H, W] from which `decode(z, x_T, steps)` gives the images back.
+        """x_T [n, *start_shape] from which `decode(z, x_T, steps)` gives the images back.
 
         Args:
             sigma: noise level that inversion starts at, from `sampling.END` to below 1. At `END`
@@ -139,11 +150,12 @@ class Model:
         process, noise = self.loop.process, self.random_start(1, seed).to(self.device)
 
         def inverted(x: Tensor, code: Tensor) -> Tensor:
+            x0 = self.space.to_space(x)
             if sigma != sampling.END:
-                x = sampling.noised(process, x, noise.expand_as(x), sigma)
-            return sampling.invert(self._predict(code), process, x, steps, sigma=sigma)
+                x0 = sampling.noised(process, x0, noise.expand_as(x0), sigma)
+            return sampling.invert(self._predict(code), process, x0, steps, sigma=sigma)
 
-        return self._each(inverted, images, z)
+        return self._each(inverted, self.start_shape, images, z)
 
     @torch.no_grad()
     def decode(
@@ -167,14 +179,14 @@ class Model:
         z = check_codes(z, self.units)
         if x_T is None:
             x_T = self.random_start(len(z), seed)
-        check_start(x_T, self.resolution)
+        check_start(x_T, self.start_shape)
         same_length(x_T, z)
         solver = sampling.fast if fast else sampling.ddim
-        return self._each(
-            lambda x, code: solver(self._predict(code), self.loop.process, x, steps).clamp(-1, 1),
-            x_T,
-            z,
-        )
+
+        def drawn(x: Tensor, code: Tensor) -> Tensor:
+            return self.space.to_images(solver(self._predict(code), self.loop.process, x, steps))
+
+        return self._each(drawn, (3, self.resolution, self.resolution), x_T, z)
 
     @torch.no_grad()
     def decode_vae(self, z: Tensor) -> Tensor:
@@ -182,11 +194,11 @@ class Model:
         z, vae = check_codes(z, self.units), self.loop.vae
         if vae is None:
             raise ValueError(f"this run is of method {self.config.method!r}, which has no VAE")
-        done = [
-            vae.decode(part.to(self.device)).float().sigmoid().mul(2).sub(1).cpu()
-            for (part,) in self._batches(z)
-        ]
-        return torch.cat([torch.zeros(0, 3, self.resolution, self.resolution), *done])
+
+        def drawn(code: Tensor) -> Tensor:
+            return at_side(vae.decode(code).float().sigmoid().mul(2).sub(1), self.resolution)
+
+        return self._each(drawn, (3, self.resolution, self.resolution), z)
 
     def start(self, images: Tensor, steps: int = STEPS, exact: bool = False) -> Start:
         """Where edits of images begin: codes, x_T and what the edits are to keep.
@@ -281,9 +293,9 @@ class Model:
         return self.unit_mean + self.unit_std * torch.randn(n, self.units, generator=generator)
 
     def random_start(self, n: int, seed: int = 0) -> Tensor:
-        """Standard normal [n, 3, H, W]."""
+        """Standard normal [n, *start_shape]."""
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(n, 3, self.resolution, self.resolution, generator=generator)
+        return torch.randn(n, *self.start_shape, generator=generator)
 
     def save_pretrained(self, folder: str | Path, licence: str | None = None) -> Path:
         """Write weights, settings, unit statistics, directions and a model card to `folder`.
@@ -320,7 +332,8 @@ class Model:
         from cldis.hub.remote import local_folder
 
         folder = local_folder(name, revision, token)
-        return cls(*load_model(folder), device, batch, Origin(folder, None))
+        loop, mean, std, space = load_model(folder)
+        return cls(loop, mean, std, device, batch, Origin(folder, None), space)
 
     def push_to_hub(
         self,
@@ -351,23 +364,19 @@ class Model:
             )
         return self.loop.denoiser
 
-    def _gaussian(
-        self, encoder: SemanticEncoder | Callable[[Tensor], Gaussian], images: Tensor
-    ) -> Gaussian:
+    def _gaussian(self, encoder: Callable[[Tensor], Gaussian], images: Tensor) -> Gaussian:
         parts = [encoder(part.to(self.device)) for (part,) in self._batches(images)]
-        empty = torch.zeros(0, self.units)
-        return Gaussian(
-            torch.cat([empty, *(part.mean.cpu() for part in parts)]),
-            torch.cat([empty, *(part.log_variance.cpu() for part in parts)]),
-        )
+        return joined(parts, self.units)
 
-    def _each(self, function: Callable[..., Tensor], *tensors: Tensor) -> Tensor:
-        self._denoiser()
+    def _each(
+        self, function: Callable[..., Tensor], shape: tuple[int, ...], *tensors: Tensor
+    ) -> Tensor:
+        """`function` of a batch at a time, [n, *shape] in all."""
         done = [
             function(*(part.to(self.device) for part in parts)).cpu()
             for parts in self._batches(*tensors)
         ]
-        return torch.cat(done) if done else torch.zeros(tensors[0].shape)
+        return torch.cat(done) if done else torch.zeros(0, *shape)
 
     def _batches(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
         for start in range(0, len(tensors[0]), self.batch):
@@ -387,12 +396,5 @@ def load(run: str | Path, device: str | torch.device = "cpu", batch: int = 64) -
     units = read_state(path)["units"]
     mean, std = unit_tensors(units, folder.config.model.units, path / "state.json")
     loop = open_networks(folder.config, path / "ema.safetensors", path)
-    return Model(loop, mean, std, device, batch, Origin(folder.path, path.name))
-
-
-def _joined(parts: Sequence[Gaussian | None]) -> Gaussian | None:
-    whole = [part for part in parts if part is not None]
-    if not whole:
-        return None
-    means, logs = [part.mean for part in whole], [part.log_variance for part in whole]
-    return Gaussian(torch.cat(means), torch.cat(logs))
+    space = open_space(folder.config, folder.about, folder.path)
+    return Model(loop, mean, std, device, batch, Origin(folder.path, path.name), space)

@@ -24,7 +24,7 @@ from cldis.cli import main
 from cldis.data.rendered.rooms import Rooms
 from cldis.hub.card import header, plain
 from cldis.hub.facts import checked_licence
-from cldis.hub.folder import FILES
+from cldis.hub.folder import AUTOENCODER, FILES
 from cldis.images import to_model
 from cldis.io import read_json, write_json
 from cldis.methods import METHODS
@@ -395,7 +395,8 @@ def test_push_sends_what_from_pretrained_opens(
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
     assert same(model, Model.from_pretrained("me/rooms", revision="v1"))
     assert fetched["repo_id"] == "me/rooms" and fetched["revision"] == "v1"
-    assert set(fetched["allow_patterns"]) == set(FILES)  # nothing else is fetched, code least
+    allowed = {*FILES, *AUTOENCODER}  # nothing else is fetched, code least
+    assert set(fetched["allow_patterns"]) == allowed
 
 
 # --- the card

@@ -16,6 +16,7 @@ from cldis.loop.feedback.base import Feedback
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.gaussian import kl_to_standard
+from cldis.networks.space import Views
 from loop.small import both, pictures, small_config, small_loop
 
 METHODS = ("vae", "diffusion", "open", "closed")
@@ -48,7 +49,7 @@ def _gradients(loop: TwoBranch, loss: Tensor) -> dict[str, dict[str, Tensor | No
 
 
 def _step(loop: TwoBranch, weight: float = 0.0, capacity: float = 0.0) -> StepOutput:
-    x = pictures(4)
+    x = Views.pixels(pictures(4))
     return loop(x, _noise(loop, 4), both(loop, weight), _feedback(loop, capacity))
 
 
@@ -147,7 +148,7 @@ def test_the_vae_learns_nothing_from_distillation_and_the_encoder_does() -> None
 def test_each_branch_learns_from_its_own_loss_alone() -> None:
     loop = small_loop("method=closed")
     assert isinstance(loop, ClosedLoop)
-    x, noise = pictures(4), _noise(loop, 4)
+    x, noise = Views.pixels(pictures(4)), _noise(loop, 4)
     found = _gradients(loop, loop.l_vae(loop.coded(x, noise), 1.0))
     assert all(g is None for g in found["diffusion"].values())
     assert all(g is not None for g in found["vae"].values())
@@ -193,7 +194,7 @@ def test_the_method_vae_gives_the_feedback_nothing() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_draws_give_the_same_loss_and_other_draws_another(method: str) -> None:
     loop = small_loop(f"method={method}")
-    x, phase, feedback = pictures(4), both(loop, 0.1), _feedback(loop)
+    x, phase, feedback = Views.pixels(pictures(4)), both(loop, 0.1), _feedback(loop)
     with torch.no_grad():
         losses = [float(loop(x, _noise(loop, 4, seed), phase, feedback).loss) for seed in (0, 0, 1)]
     assert losses[0] == losses[1] != losses[2]
@@ -213,8 +214,11 @@ def test_the_parts_of_a_batch_have_its_mean_loss() -> None:
     loop = small_loop("method=diffusion")
     x, noise, phase, feedback = pictures(6), _noise(loop, 6), both(loop), _feedback(loop)
     with torch.no_grad():
-        whole = loop(x, noise, phase, feedback).loss
-        parts = [loop(x[i : i + 2], noise.rows(i, i + 2), phase, feedback).loss for i in (0, 2, 4)]
+        whole = loop(Views.pixels(x), noise, phase, feedback).loss
+        parts = [
+            loop(Views.pixels(x[i : i + 2]), noise.rows(i, i + 2), phase, feedback).loss
+            for i in (0, 2, 4)
+        ]
     torch.testing.assert_close(torch.stack(parts).mean(), whole)
 
 
@@ -238,7 +242,7 @@ def test_without_condition_dropout_nothing_is_hidden() -> None:
 
 def test_a_hidden_code_has_no_say() -> None:
     loop = small_loop("method=diffusion", scale=0.1)
-    x, phase, feedback = pictures(4), both(loop), _feedback(loop)
+    x, phase, feedback = Views.pixels(pictures(4)), both(loop), _feedback(loop)
     noise = _noise(loop, 4)
     everything = {**vars(noise), "drop": torch.ones(4, dtype=torch.bool)}
     other = {**everything, "z_noise": noise.z_noise + 3}
@@ -257,7 +261,7 @@ def test_a_hidden_code_has_no_say() -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_one_image_is_learnt_in_a_hundred_steps(method: str) -> None:
     loop = small_loop(f"method={method}", "vae.beta=1", "diffusion.condition_dropout=0", scale=0.0)
-    x = pictures(1).sign().expand(4, -1, -1, -1)
+    x = Views.pixels(pictures(1).sign().expand(4, -1, -1, -1))
     phase, feedback = both(loop, 1e-2), _feedback(loop)
     held_out = _noise(loop, 4, seed=12345)
 

@@ -11,6 +11,7 @@ from cldis.config import DistillationConfig
 from cldis.loop.feedback import build_feedback
 from cldis.loop.phases import TrainingPhase, distillation_weight, phase_at
 from cldis.loop.step import StepNoise
+from cldis.networks.space import Views
 from loop.small import pictures, small_config, small_loop
 
 FIRST_ALONE = ("loop.vae_alone=64", "feedback.warmup=0", "feedback.rate=10")
@@ -31,7 +32,7 @@ def test_who_has_gradients_in_which_phase(images: int, branches: set[str]) -> No
     loop = small_loop(*FIRST_ALONE, "distillation.warmup=0", "distillation.end=96")
     feedback = build_feedback(loop.config, loop.process)
     noise = StepNoise.draw(loop.config, 8, torch.Generator().manual_seed(0))
-    out = loop(pictures(8), noise, phase_at(loop.config, images), feedback)
+    out = loop(Views.pixels(pictures(8)), noise, phase_at(loop.config, images), feedback)
     out.loss.backward()
     assert branches == {
         name

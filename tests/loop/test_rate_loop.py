@@ -16,6 +16,7 @@ from cldis.loop.rate_loop import NOISE, RateLoop
 from cldis.loop.step import StepNoise
 from cldis.methods.build import build
 from cldis.networks.gaussian import kl_to_standard
+from cldis.networks.space import Views
 from loop.small import SMALL, perturbed, pictures
 
 PHASES = (
@@ -62,7 +63,7 @@ def test_who_learns_in_which_phase(images: int, learning: set[str], weight: floa
     phase = phase_at(RATE, images)
     assert phase.lambda_dt == pytest.approx(weight)
     noise = StepNoise.draw(RATE, 8, torch.Generator().manual_seed(0))
-    out = loop(pictures(8), noise, phase, feedback_of(loop))
+    out = loop(Views.pixels(pictures(8)), noise, phase, feedback_of(loop))
     out.loss.backward()
     assert learning == {
         name
@@ -70,7 +71,7 @@ def test_who_learns_in_which_phase(images: int, learning: set[str], weight: floa
         if any(p.grad is not None for p in parameters)
     }
     assert out.signal is None
-    heard = loop.listen(pictures(8), noise, phase, feedback_of(loop))
+    heard = loop.listen(Views.pixels(pictures(8)), noise, phase, feedback_of(loop))
     assert (heard is None) is (images < 64)
 
 
@@ -100,7 +101,7 @@ def test_only_units_that_the_vae_is_sure_of_are_held() -> None:
     loop, x = made(0.3), pictures(16)
     assert loop.vae is not None and loop.semantic is not None
     noise = StepNoise.draw(RATE, 16, torch.Generator().manual_seed(0))
-    out = loop(x, noise, phase_at(RATE, 64), feedback_of(loop))
+    out = loop(Views.pixels(x), noise, phase_at(RATE, 64), feedback_of(loop))
     with torch.no_grad():
         q, code = loop.vae.encode(x), loop.semantic(x).mean
     by_hand = sum(
@@ -140,7 +141,7 @@ def test_the_step_that_counts_the_rate_is_its_equation() -> None:
     feedback = feedback_of(loop)
     feedback.integral = math.log(2e-3)
     noise = StepNoise.draw(RATE, 16, torch.Generator().manual_seed(0))
-    out = loop(x, noise, phase_at(RATE, 200), feedback)
+    out = loop(Views.pixels(x), noise, phase_at(RATE, 200), feedback)
     with torch.no_grad():
         rate = kl_to_standard(loop.semantic(x)).sum(dim=1).mean()
     assert float(out.terms["rate"]) == pytest.approx(float(rate), rel=1e-5)

@@ -16,6 +16,7 @@ from cldis.loop.step import StepNoise
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods import METHODS
 from cldis.methods.build import build
+from cldis.networks.space import Views
 from loop.small import both, perturbed, pictures, small_config
 
 WEIGHTED = [name for name, method in METHODS.items() if method.weight is not None]
@@ -116,7 +117,7 @@ def test_every_parameter_learns(method: str, precision: str) -> None:
     made = small(method, "diffusion.condition_dropout=0.5")
     feedback = build_feedback(made.config, made.process)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
-        out = made(pictures(6), draws(made, 6), both(made, 0.3), feedback)
+        out = made(Views.pixels(pictures(6)), draws(made, 6), both(made, 0.3), feedback)
     assert out.loss.shape == () and out.loss.dtype == torch.float32
     assert bool(torch.isfinite(out.loss))
     for name, value in out.terms.items():
@@ -130,7 +131,9 @@ def test_every_parameter_learns(method: str, precision: str) -> None:
 def test_one_image_is_a_batch(method: str) -> None:
     made = small(method)
     feedback = build_feedback(made.config, made.process)
-    assert bool(torch.isfinite(made(pictures(1), draws(made, 1), both(made), feedback).loss))
+    assert bool(
+        torch.isfinite(made(Views.pixels(pictures(1)), draws(made, 1), both(made), feedback).loss)
+    )
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "x0", "v"])
@@ -142,5 +145,5 @@ def test_diffusion_baselines_predict_what_the_settings_say(method: str, predicti
     drawn = draws(made, 6)
     drawn.t.fill_(999)
     drawn.drop.fill_(False)
-    out = made(pictures(6), drawn, both(made), feedback)
+    out = made(Views.pixels(pictures(6)), drawn, both(made), feedback)
     assert 0 < float(out.loss.detach()) < 100

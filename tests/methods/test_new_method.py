@@ -14,7 +14,7 @@ from cldis.bench.suite import Suite
 from cldis.cli import main
 from cldis.hub.card import method as method_on_card
 from cldis.io import read_json
-from cldis.methods import ALONE, METHODS, VAE, Method
+from cldis.methods import METHODS, VAE, VAE_ALONE, Method
 from cldis.training.run_folder import RunFolder
 from support.photos import write_photos
 
@@ -35,7 +35,7 @@ class SparseVAE(VAEAlone):
             coded.kl + self.config.penalty_weight * price, {"sparsity": price.detach()}
         )
 '''
-LINE = Method("sparse_vae:SparseVAE", "SparseVAE", "a sparse VAE", VAE, ALONE, weight=2.0)
+LINE = Method("sparse_vae:SparseVAE", "SparseVAE", "a sparse VAE", VAE, VAE_ALONE, weight=2.0)
 
 
 @pytest.fixture

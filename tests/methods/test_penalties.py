@@ -20,6 +20,7 @@ from cldis.methods.dip_vae import covariance, covariance_penalty
 from cldis.methods.disdiff import swap_losses
 from cldis.methods.factor_vae import discriminator, shuffled
 from cldis.networks.gaussian import Gaussian
+from cldis.networks.space import Views
 from loop.small import both, perturbed, pictures, small_config
 
 shapes = {"n": st.integers(1, 12), "d": st.integers(1, 6), "seed": st.integers(0, 2**31)}
@@ -32,7 +33,7 @@ def _step(method: str, *overrides: str, capacity: float = 0.0) -> tuple[TwoBranc
     drawn = StepNoise.draw(made.config, 6, torch.Generator().manual_seed(0))
     feedback = build_feedback(made.config, made.process)
     feedback.capacity = capacity
-    return made, made(pictures(6), drawn, both(made, 0.3), feedback)
+    return made, made(Views.pixels(pictures(6)), drawn, both(made, 0.3), feedback)
 
 
 def _gradients(made: TwoBranch, loss: Tensor) -> dict[str, Tensor]:

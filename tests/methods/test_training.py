@@ -14,6 +14,7 @@ from cldis.images import to_model
 from cldis.io import read_json
 from cldis.methods import METHODS
 from cldis.model import load
+from cldis.networks.space import Views
 from cldis.pages.report import write_report
 from cldis.training import health
 from cldis.training.checkpoint import checkpoints, load_tensors
@@ -72,7 +73,7 @@ def test_every_method_of_one_branch_learns(trained: dict[str, Trainer], method: 
 
     source, model = TwoFactors(), load(made.run.path)
     x = to_model(source.batch(np.arange(100)))
-    found = health.measure(model.loop, x)
+    found = health.measure(model.loop, Views.pixels(x))
     # So early AnnealVAE holds the KL at C by narrow posteriors; the means differ, but by little.
     assert health.warnings(found, 4) == [] or method == "anneal_vae"
     codes = model.encode(x)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from cldis.config import ModelConfig
+from cldis.config_model import ModelConfig
 from cldis.networks import build
 from cldis.networks.blocks import (
     ResBlock,

@@ -36,6 +36,7 @@ def scene(turn: Tensor | None = None, count: int = 256) -> Scene:
         held_out=codes[count // 2 :],
         unit_std=torch.ones(UNITS),
         resolution=SIDE,
+        start_shape=(3, SIDE, SIDE),
         device=torch.device("cpu"),
         checkpoint="000000000001",
     )

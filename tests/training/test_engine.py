@@ -16,6 +16,7 @@ import torch
 from cldis.data.rendered.rooms import Rooms
 from cldis.data.split import split
 from cldis.images import to_model
+from cldis.networks.space import Views
 from cldis.training import health
 from cldis.training.checkpoint import checkpoints, load_tensors
 from cldis.training.log import read_metrics
@@ -61,7 +62,7 @@ def test_every_branch_learns(tmp_path: Path, method: str) -> None:
     if method != "vae":
         assert lines[-1]["diffusion"] < 0.75 * lines[0]["diffusion"]
         x = to_model(source.batch(np.arange(0, 100, 2)))
-        found = health.measure(made.averaged, x)
+        found = health.measure(made.averaged, Views.pixels(x))
         assert found["gap"] > 10 * health.DEAD_GAP
         assert not any("z_sem" in words for words in health.warnings(found, 4))
     if method == "closed":

@@ -9,6 +9,7 @@ import torch
 
 from cldis.images import to_model
 from cldis.methods.build import build
+from cldis.networks.space import Views
 from cldis.training import health
 from cldis.training.unit_stats import unit_statistics
 from training.harness import TwoFactors, config
@@ -45,7 +46,7 @@ def test_collapse_is_said_in_words(key: str, words: str) -> None:
 def test_a_fresh_model_is_dead(x: torch.Tensor) -> None:
     """The denoiser's condition starts at zero: no code can matter yet."""
     torch.manual_seed(0)
-    found = health.measure(build(config()).eval(), x)
+    found = health.measure(build(config()).eval(), Views.pixels(x))
     assert abs(found["gap"]) < 1e-4
     assert any(words.startswith("z_sem is dead") for words in health.warnings(found, 4))
     assert len(found["sem_kl_per_unit"]) == len(found["disen_kl_per_unit"]) == 4
@@ -67,11 +68,11 @@ def test_a_denoiser_that_reads_its_code_is_alive(x: torch.Tensor) -> None:
             return torch.nn.functional.interpolate(halves, size=x_t.shape[-2:])
 
     model.semantic, model.denoiser = Encoder(), Painter()  # type: ignore[assignment]
-    found = health.measure(model, x)
+    found = health.measure(model, Views.pixels(x))
     assert found["gap"] > 0.5
     assert 0 < found["sem_active_units"] <= 6
     assert found["sem_kl_per_unit"][6:] == pytest.approx([0.5 * (math.exp(-4) + 3)] * 2, abs=1e-3)
-    assert health.measure(model, x) == found
+    assert health.measure(model, Views.pixels(x)) == found
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_a_denoiser_that_reads_its_code_is_alive(x: torch.Tensor) -> None:
 )
 def test_methods_measure_what_they_have(x: torch.Tensor, method: str, keys: set[str]) -> None:
     model = build(config(f"method={method}")).eval()
-    found = health.measure(model, x[:2])
+    found = health.measure(model, Views.pixels(x[:2]))
     assert set(found) == keys
     assert all(math.isfinite(v) for v in found.values() if isinstance(v, float))
 

@@ -15,6 +15,7 @@ from cldis.loop.feedback.information import Information
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
 from cldis.metrics.probe import factor_probe
+from cldis.networks.space import Views
 from cldis.training.health import measure, warnings
 from cldis.training.recipes import recipe_config
 from cldis.training.starter import FOLDER, load_starter, starters
@@ -36,7 +37,7 @@ def test_it_fits_the_demo_and_tells_the_hues_apart() -> None:
     source = Rooms(model.config.model.resolution)
     indices = np.random.default_rng(11).choice(len(source), 1200, replace=False)
     x = to_model(source.batch(indices))
-    assert warnings(measure(model, x[:128]), model.config.model.units) == []
+    assert warnings(measure(model, Views.pixels(x[:128])), model.config.model.units) == []
     assert model.semantic is not None
     scores = factor_probe(
         model.semantic(x).mean.numpy(), source.factors(indices), source.factor_names

@@ -60,7 +60,7 @@ def test_what_follows_the_number_of_pixels(name: str, side: int) -> None:
     recipe = recipe_config(name)
     found = resized(recipe, side)
     assert found.model.resolution == side
-    before, after = (c.vae.beta / c.model.resolution**2 for c in (recipe, found))
+    before, after = (c.vae.beta / c.model.seen**2 for c in (recipe, found))
     assert after == pytest.approx(before)
     ends = [c.feedback.log_snr_max + 2 * math.log(c.model.resolution) for c in (recipe, found)]
     assert ends[1] == pytest.approx(ends[0])

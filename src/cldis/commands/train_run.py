@@ -13,6 +13,7 @@ from cldis.text import say
 from cldis.training.lock import run_lock
 from cldis.training.run_data import is_run_data, record_place
 from cldis.training.run_folder import RunFolder
+from cldis.training.space import check_space
 
 
 def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
@@ -24,6 +25,8 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
         OSError: full disk.
     """
     main = int(os.environ.get("RANK", "0")) == 0
+    if not resume:
+        check_space(config)  # before all images are decoded
     source = open_data(data, config.model.resolution, progress=main)
     if source.skipped and main:
         say(f"{len(source.skipped)} files could not be used; see {out / 'skipped.tsv'}")
@@ -71,6 +74,7 @@ def dry_run(data: str, config: Config) -> str:
     from cldis.methods.build import build
     from cldis.training.recipes import RECIPES
 
+    space = check_space(config)
     source = open_data(data, config.model.resolution)
     loop = build(config)
     sizes = ", ".join(
@@ -90,6 +94,7 @@ def dry_run(data: str, config: Config) -> str:
             f"data     {source.name}: {len(source)} images ({factors}), "
             f"{len(source.skipped)} skipped, at {source.resolution} px",
             f"model    {sizes} parameters; {config.model.units} units, {config.model.conditioning}",
+            f"space    {space}",
             method,
             f"training {training.images} images, {-(-training.images // training.batch)} steps of "
             f"{training.batch}",

@@ -175,7 +175,7 @@ def _load(stem: Path, resolution: int) -> Decoded | None:
         if path.stat().st_size != images.offset + images.nbytes:
             return None
         images = images.view(np.ndarray)
-        if _sample_checksum(images) != index["checksum"]:
+        if sample_checksum(images) != index["checksum"]:
             return None
         skipped = [(str(path), str(reason)) for path, reason in index["skipped"]]
         return Decoded(images, labels, skipped, str(index["fingerprint"]))
@@ -214,7 +214,7 @@ def _build(
         assert rewritten == start, "the .npy header changed its length"
     try:
         images = np.load(array_path, mmap_mode="r", allow_pickle=False)
-        checksum = _sample_checksum(images)
+        checksum = sample_checksum(images)
         del images
         write_json(
             stem.with_suffix(".json"),
@@ -280,7 +280,7 @@ def _try_decode(
         return str(error)
 
 
-def _sample_checksum(images: NDArray[np.uint8]) -> int:
+def sample_checksum(images: NDArray[Any]) -> int:
     """CRC-32 over at most 64 images spread evenly from the first to the last."""
     checksum = 0
     for index in np.unique(np.linspace(0, len(images) - 1, CHECKED_IMAGES).round().astype(int)):

@@ -23,7 +23,7 @@ class Start:
     """n photos as edits take them: codes, what the codes do not hold, and the photos."""
 
     z: Tensor  # [n, d]
-    noise: Tensor | None  # x_T, [n, 3, H, W]; None when the VAE draws
+    noise: Tensor | None  # x_T, [n, c, h, w] as x0; None when the VAE draws
     steps: int  # of the decode
     again: Tensor  # D(z), [n, 3, H, W] in [-1, 1]
     images: Tensor | None  # [n, 3, H, W] in [-1, 1]; None: edits are plain decodes

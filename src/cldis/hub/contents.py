@@ -13,11 +13,18 @@ from pydantic import Field
 
 from cldis.config_upgrade import upgrade
 from cldis.io import read_json, user_path
-from cldis.training.contents import LARGEST, Content, Count, UnitStatistics, checked
+from cldis.training.contents import (
+    LARGEST,
+    MISSING,
+    AutoencoderRecord,
+    Content,
+    Count,
+    UnitStatistics,
+    checked,
+)
 
 TYPE, FORMAT = "cldis", 2
 WEIGHTS, CONFIG, INDEX = "model.safetensors", "config.json", "model_index.json"
-MISSING: Any = None  # the entry may be missing, and may not be null
 
 
 class SavedModel(Content):
@@ -25,6 +32,7 @@ class SavedModel(Content):
 
     config: dict[str, Any]
     units: UnitStatistics
+    autoencoder: AutoencoderRecord = MISSING
 
 
 class Data(Content):

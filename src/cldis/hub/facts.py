@@ -10,6 +10,7 @@ from torch import Tensor
 from cldis.config import Config
 from cldis.hub.contents import Facts, ReportScores, read_record
 from cldis.loop.two_branch import TwoBranch
+from cldis.networks.space import Space
 from cldis.training.contents import Content, TrackingScores, checked, read
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
@@ -31,6 +32,7 @@ class Savable(Protocol):
     unit_mean: Tensor  # [d]
     unit_std: Tensor  # [d]
     origin: Origin | None
+    space: Space
 
     @property
     def config(self) -> Config: ...

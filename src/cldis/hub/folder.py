@@ -3,6 +3,7 @@
 model.safetensors            averaged weights, float32
 config.json                  settings, unit statistics, and what is known of data and scores
 navigation/directions.*      directions and their names, where the run has them
+autoencoder/*                the autoencoder whose latents the model diffuses, where it does
 README.md                    the model card, written from config.json
 model_index.json             by which `diffusers` opens the folder as a pipeline
 """
@@ -41,13 +42,17 @@ from cldis.navigation.store import (
     read_about,
     save_directions,
 )
+from cldis.networks.space import Space
+from cldis.training import autoencoder
 from cldis.training.contents import config_in, unit_tensors
+from cldis.training.space import RECORD, RunLatents, open_space
 from cldis.training.starter import PREFIX
 from cldis.training.weights import open_networks
 
 DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
 PIPELINE = {"_class_name": "CLDisPipeline", "model": ["cldis.hub.pipeline", "CLDisComponent"]}
 FILES = (WEIGHTS, CONFIG, "README.md", INDEX, *DIRECTIONS)
+AUTOENCODER = tuple(f"{autoencoder.BESIDE}/{name}" for name in autoencoder.FILES)
 FROM_GIT = (".gitattributes",)  # the Hub adds it; it may be replaced with the rest
 
 
@@ -73,8 +78,9 @@ def save_model(model: Savable, folder: str | Path, licence: str | None = None) -
     record = {
         "model_type": TYPE,
         "format": FORMAT,
-        "config": _settings(model.config),
+        "config": _settings(model.config, model.space),
         "units": {"mean": model.unit_mean.tolist(), "std": model.unit_std.tolist()},
+        **_autoencoder(model.space),
         **facts,
     }
     directions, about = _directions(model)
@@ -93,6 +99,8 @@ def save_model(model: Savable, folder: str | Path, licence: str | None = None) -
             save_directions(made, directions, about)
         write_text(made / "README.md", card)
         write_json(made / INDEX, PIPELINE)
+        if isinstance(model.space, RunLatents):
+            _copy_autoencoder(model.space, made)
         _put(made, folder)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
@@ -100,8 +108,8 @@ def save_model(model: Savable, folder: str | Path, licence: str | None = None) -
     return folder
 
 
-def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
-    """Networks, and mean and standard deviation of each unit [d], of a saved model.
+def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor, Space]:
+    """Networks, mean and standard deviation of each unit [d], and the space of a saved model.
 
     Raises:
         ValueError: no saved model there, damaged, or from a newer version.
@@ -112,14 +120,14 @@ def load_model(folder: str | Path) -> tuple[Any, Tensor, Tensor]:
     mean, std = unit_tensors(record["units"], config.model.units, folder / CONFIG)
     loop = open_networks(config, folder / WEIGHTS, folder)
     directions_or_units(folder, config.model.units)
-    return loop, mean, std
+    return loop, mean, std, open_space(config, record, folder)
 
 
 def check_replaceable(folder: Path) -> None:
     """Raises ValueError: the folder holds anything but an earlier saved model."""
     if not folder.is_dir():
         raise ValueError(f"{folder} is a file; give a folder")
-    ours = {*FILES, *FROM_GIT}
+    ours = {*FILES, *AUTOENCODER, *FROM_GIT}
     files = [path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()]
     other = sorted(path.as_posix() for path in files if path.as_posix() not in ours)
     if other:
@@ -129,12 +137,44 @@ def check_replaceable(folder: Path) -> None:
         )
 
 
-def _settings(config: Config) -> dict[str, Any]:
-    """All settings; of a run that training started from, the name without the way to it."""
+def _settings(config: Config, space: Space) -> dict[str, Any]:
+    """All settings; of a run that training started from, and of an autoencoder, the name without
+    the way to it."""
+    if isinstance(space, RunLatents):
+        config = config.with_overrides([f"model.space={json.dumps(space.record['name'])}"])
     start = config.training.start_from
     if start and not start.startswith(PREFIX):
         config = config.with_overrides([f"training.start_from={json.dumps(Path(start).name)}"])
     return config.to_dict()
+
+
+def _autoencoder(space: Space) -> dict[str, Any]:
+    """The entry of the record that says which autoencoder; empty in pixels."""
+    if not isinstance(space, RunLatents):
+        return {}
+    return {RECORD: {key: value for key, value in space.record.items() if key != "source"}}
+
+
+def _copy_autoencoder(space: RunLatents, folder: Path) -> None:
+    """Both files, so that the saved model is whole by itself.
+
+    Raises:
+        ValueError: they are gone, or not those that the model was opened with.
+    """
+    for name in AUTOENCODER:
+        target = folder / name
+        target.parent.mkdir(exist_ok=True)
+        try:
+            shutil.copyfile(space.files / target.name, target)
+        except FileNotFoundError:
+            raise ValueError(
+                f"the autoencoder is not in {space.files} any more ({target.name}); put it there"
+            ) from None
+    if autoencoder.hash_of(folder / autoencoder.BESIDE) != space.record["sha256"]:
+        raise ValueError(
+            f"the autoencoder in {space.files} was changed since the model was opened; put the "
+            f"one there that it had"
+        )
 
 
 def _directions(model: Savable) -> tuple[Directions | None, dict[str, Any]]:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from cldis.data.decode import decode_image
 from cldis.hub.contents import INDEX
-from cldis.hub.folder import FILES, PIPELINE, save_model
+from cldis.hub.folder import AUTOENCODER, FILES, PIPELINE, save_model
 from cldis.hub.remote import local_folder
 from cldis.images import to_model, to_uint8
 from cldis.io import read_json
@@ -46,7 +46,7 @@ class CLDisComponent(ModelMixin):
 
     def __init__(self, model: Model) -> None:
         super().__init__()
-        self.loop = model.loop  # what `to(device)` moves
+        self.loop, self.space = model.loop, model.space  # what `to(device)` moves
         self._model = model
 
     @property
@@ -105,7 +105,8 @@ class CLDisPipeline(DiffusionPipeline):
             ValueError: neither a folder here nor a repository that the Hub gives, no pipeline in
                 it, or damaged.
         """
-        files = (*FILES, *(f"{COMPONENT}/{name}" for name in FILES))
+        own = (*FILES, *AUTOENCODER)
+        files = (*own, *(f"{COMPONENT}/{name}" for name in own))
         revision, token = options.pop("revision", None), options.pop("token", None)
         folder = local_folder(os.fspath(pretrained_model_name_or_path), revision, token, files)
         if not (folder / INDEX).is_file():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cldis.hub.facts import Savable
-from cldis.hub.folder import FILES, save_model
+from cldis.hub.folder import AUTOENCODER, FILES, save_model
 from cldis.io import NO_SPACE, user_path
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9_][\w.-]*")
@@ -21,7 +21,7 @@ def local_folder(
     name: str | Path,
     revision: str | None = None,
     token: str | None = None,
-    files: tuple[str, ...] = FILES,
+    files: tuple[str, ...] = (*FILES, *AUTOENCODER),
 ) -> Path:
     """`name` itself when it is a folder here, else a repository of the Hub, fetched to its cache.
 

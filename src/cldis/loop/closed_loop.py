@@ -15,13 +15,14 @@ from cldis.loop.feedback.base import Feedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import Coded, TwoBranch
+from cldis.networks.space import Views
 
 
 class ClosedLoop(TwoBranch):
     """Both branches train together; alone where the phase says so. Without feedback: open loop."""
 
     def forward(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> StepOutput:
         if not phase.diffusion:
             coded = self.coded(x, noise)
@@ -31,9 +32,7 @@ class ClosedLoop(TwoBranch):
             return StepOutput(denoised.loss, {"diffusion": denoised.loss.detach()})
         return self.joint(x, noise, phase.lambda_dt, feedback)
 
-    def joint(
-        self, x: Tensor, noise: StepNoise, lambda_dt: float, feedback: Feedback
-    ) -> StepOutput:
+    def joint(self, x: Views, noise: StepNoise, lambda_dt: float, feedback: Feedback) -> StepOutput:
         """The step of the paper: L_vae + L_diff + lambda_dt * L_dt, and the signal for C."""
         coded = self.coded(x, noise)
         denoised = self.denoised(x, noise)

@@ -26,6 +26,7 @@ from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.blocks import UnitTokens
 from cldis.networks.gaussian import kl, kl_to_standard
+from cldis.networks.space import Views
 
 SILENT = 0.3  # nats: a unit of the VAE below this says nothing, and is left free
 FREE = 0.3  # size of a free unit at the hand-over, as a share of the others'
@@ -37,7 +38,7 @@ class RateLoop(TwoBranch):
     """The VAE begins the code, the diffusion branch completes it, the feedback compacts it."""
 
     def forward(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> StepOutput:
         assert isinstance(feedback, RateFeedback)
         if not phase.diffusion:
@@ -46,13 +47,13 @@ class RateLoop(TwoBranch):
             return self.taught(x, noise, phase.lambda_dt)
         return self.compact(x, noise, feedback.multiplier)
 
-    def alone(self, x: Tensor, noise: StepNoise, capacity: float) -> StepOutput:
+    def alone(self, x: Views, noise: StepNoise, capacity: float) -> StepOutput:
         """L_vae."""
         coded = self.coded(x, noise)
         l_vae = coded.nll + self.config.vae.beta * (coded.kl - capacity).abs()
         return StepOutput(l_vae, terms_of(coded))
 
-    def taught(self, x: Tensor, noise: StepNoise, lambda_dt: float) -> StepOutput:
+    def taught(self, x: Views, noise: StepNoise, lambda_dt: float) -> StepOutput:
         """L_diff + lambda_dt * L_dt: the units that the VAE is sure of are held near it."""
         assert self.vae is not None
         denoised = self.denoised(x, noise, sampled=False)
@@ -60,21 +61,21 @@ class RateLoop(TwoBranch):
         if not lambda_dt:
             return StepOutput(denoised.loss, terms)
         with torch.no_grad():
-            teacher = self.vae.encode(x)
+            teacher = self.vae.encode(x.images)
         sure = (1 - teacher.log_variance.exp()).clamp(min=0)
         l_dt = (sure * (teacher.mean - denoised.q.mean) ** 2).sum(dim=1).mean()
         loss = denoised.loss + lambda_dt * l_dt
         return StepOutput(loss, {**terms, "distillation": l_dt.detach()})
 
-    def compact(self, x: Tensor, noise: StepNoise, multiplier: float) -> StepOutput:
+    def compact(self, x: Views, noise: StepNoise, multiplier: float) -> StepOutput:
         """L_diff + mu * R, and the VAE learns to read and to draw z_sem."""
         assert self.vae is not None
         denoised = self.denoised(x, noise, sampled=True)
         rate = kl_to_standard(denoised.q).sum(dim=1).mean()
         l_sem = denoised.loss + multiplier * rate
         z_sem = denoised.q.detach().sample(noise.vae_noise)
-        nll = self.vae.negative_log_likelihood(self.vae.decode(z_sem), x).mean()
-        l_back = kl(denoised.q.detach(), self.vae.encode(x)).sum(dim=1).mean()
+        nll = self.vae.negative_log_likelihood(self.vae.decode(z_sem), x.images).mean()
+        l_back = kl(denoised.q.detach(), self.vae.encode(x.images)).sum(dim=1).mean()
         return StepOutput(
             l_sem + nll + l_back,
             {
@@ -87,21 +88,21 @@ class RateLoop(TwoBranch):
 
     @torch.no_grad()
     def listen(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> Tensor | None:
         """The meter's sums; the averaged weights say less of noise and more of the code."""
         assert isinstance(feedback, RateFeedback)
         if not phase.diffusion:
             return None
         assert self.semantic is not None and self.denoiser is not None
-        semantic, x = self.semantic, x[:ROWS]
-        q = semantic(x)
+        semantic, few = self.semantic, x.images[:ROWS]
+        q = semantic(few)
         z = q.sample(noise.z_noise[:ROWS]) if phase.rate else q.mean
-        heard = noise.rows(0, len(x))
+        heard = noise.rows(0, len(few))
         return feedback.meter.listen(
             self.denoiser,
             lambda images: semantic(images).mean,
-            x,
+            few,
             z,
             heard.probe_noise,
             heard.probe_uniform,

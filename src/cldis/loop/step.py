@@ -15,16 +15,16 @@ class StepNoise:
     """All randomness of a step, one row per image."""
 
     t: Tensor  # [n] int64
-    noise: Tensor  # [n, 3, H, W]
+    noise: Tensor  # [n, c, h, w], as x0
     z_noise: Tensor  # [n, d]
     vae_noise: Tensor  # [n, d]
     drop: Tensor  # [n] bool
-    probe_noise: Tensor  # [n, 3, H, W]
+    probe_noise: Tensor  # [n, c, h, w]
     probe_uniform: Tensor  # [n]
 
     @classmethod
     def draw(cls, config: Config, n: int, generator: torch.Generator) -> StepNoise:
-        side, d, device = config.model.resolution, config.model.units, generator.device
+        d, device = config.model.units, generator.device
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(n, *shape, generator=generator, device=device)
@@ -34,11 +34,11 @@ class StepNoise:
 
         return cls(
             t=(uniform() * config.diffusion.steps).long(),
-            noise=normal(3, side, side),
+            noise=normal(*config.model.diffused),
             z_noise=normal(d),
             vae_noise=normal(d),
             drop=uniform() < config.diffusion.condition_dropout,
-            probe_noise=normal(3, side, side),
+            probe_noise=normal(*config.model.diffused),
             probe_uniform=uniform(),
         )
 

@@ -15,6 +15,7 @@ from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.networks import build
 from cldis.networks.gaussian import Gaussian, kl_to_standard
+from cldis.networks.space import Views
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,16 @@ class TwoBranch(nn.Module, ABC):
         """Change what a new phase begins with; x [n, 3, H, W] are training images."""
 
     def listen(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> Tensor | None:
         """What the feedback hears of the averaged weights; None: it hears the step itself."""
         return None
 
     @abstractmethod
     def forward(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> StepOutput:
-        """One micro-batch: x [n, 3, H, W] in [-1, 1]; `phase` says who learns, `feedback` holds C.
+        """One micro-batch x; `phase` says who learns, `feedback` holds C.
 
         A branch that does not learn in this phase gets no gradient.
         """
@@ -82,29 +83,29 @@ class TwoBranch(nn.Module, ABC):
         assert self.vae is not None
         return self.vae.encode(x)
 
-    def coded(self, x: Tensor, noise: StepNoise) -> Coded:
+    def coded(self, x: Views, noise: StepNoise) -> Coded:
         """The two terms of a VAE: -E log p_theta(x|z) and KL(q_phi(z|x) || N(0, I))."""
         assert self.vae is not None
-        q = self.vae.encode(x)
+        q = self.vae.encode(x.images)
         z = q.sample(noise.vae_noise)
-        nll = self.vae.negative_log_likelihood(self.vae.decode(z), x).mean()
+        nll = self.vae.negative_log_likelihood(self.vae.decode(z), x.images).mean()
         return Coded(q, z, nll, kl_to_standard(q).sum(dim=1).mean())
 
-    def denoised(self, x: Tensor, noise: StepNoise, sampled: bool | None = None) -> Denoised:
+    def denoised(self, x: Views, noise: StepNoise, sampled: bool | None = None) -> Denoised:
         """L_diff: the squared error of what the U-Net predicts from x_t and z_sem.
 
         `sampled`: z_sem is a sample of q_sem, else its mean; None: if E_sem is Gaussian.
         """
         assert self.semantic is not None and self.denoiser is not None
-        q = self.semantic(x)
+        q = self.semantic(x.images)
         sampled = self.config.model.gaussian if sampled is None else sampled
         z = q.sample(noise.z_noise) if sampled else q.mean
-        x_t = self.process.add_noise(x, noise.t, noise.noise)
+        x_t = self.process.add_noise(x.x0, noise.t, noise.noise)
         prediction = self.denoiser(x_t, noise.t, z, noise.drop)
-        loss = F.mse_loss(prediction.float(), self.process.target(x, noise.t, noise.noise))
+        loss = F.mse_loss(prediction.float(), self.process.target(x.x0, noise.t, noise.noise))
         x0_hat = self.process.to_x0(prediction.detach().float(), x_t, noise.t)
         seen = ReverseSample(
-            x,
+            x.x0,
             z.detach(),
             x_t,
             noise.t,

@@ -32,6 +32,9 @@ class Method:
 BOTH, DIFFUSION, VAE = ("diffusion", "vae"), ("diffusion",), ("vae",)
 # One branch has nothing to wait for.
 ALONE: dict[str, Any] = {"loop.vae_alone": 0}
+# What it denoises is read as an image, or nothing is denoised.
+IN_PIXELS: dict[str, Any] = {"model.space": "pixels"}
+VAE_ALONE: dict[str, Any] = {**ALONE, **IN_PIXELS}
 # The code is a point, and conditions every block (AdaGN) or becomes a token per unit.
 POINT: dict[str, Any] = {**ALONE, "model.gaussian": False}
 MODULATES: dict[str, Any] = {**POINT, "model.conditioning": "adagn"}
@@ -64,6 +67,7 @@ METHODS: dict[str, Method] = {
             "model.encoder": "burgess",
             "model.conditioning": "cross_attention",
             "distillation.kind": "mse",
+            **IN_PIXELS,
         },
         capacity=True,
         feedback=True,
@@ -81,7 +85,7 @@ METHODS: dict[str, Method] = {
         "β-VAE with a capacity",
         "the β-VAE of the loop alone",
         VAE,
-        ALONE,
+        VAE_ALONE,
         capacity=True,
     ),
     "diffae": Method(
@@ -103,29 +107,29 @@ METHODS: dict[str, Method] = {
         "DisDiff",
         "DisDiff, a diffusion autoencoder whose decoded changes are read back",
         DIFFUSION,
-        TOKENS,
+        {**TOKENS, **IN_PIXELS},
         weight=0.05,
     ),
     "beta_vae": Method(
-        "cldis.methods.beta_vae:BetaVAE", "β-VAE", "the β-VAE", VAE, ALONE, weight=4.0
+        "cldis.methods.beta_vae:BetaVAE", "β-VAE", "the β-VAE", VAE, VAE_ALONE, weight=4.0
     ),
     "anneal_vae": Method(
         "cldis.methods.anneal_vae:AnnealVAE",
         "AnnealVAE",
         "AnnealVAE, a β-VAE whose capacity rises at a fixed rate",
         VAE,
-        ALONE,
+        VAE_ALONE,
         weight=100.0,
         capacity=True,
     ),
     "factor_vae": Method(
-        "cldis.methods.factor_vae:FactorVAE", "FactorVAE", "FactorVAE", VAE, ALONE, weight=35.0
+        "cldis.methods.factor_vae:FactorVAE", "FactorVAE", "FactorVAE", VAE, VAE_ALONE, weight=35.0
     ),
     "beta_tcvae": Method(
-        "cldis.methods.beta_tcvae:BetaTCVAE", "β-TCVAE", "β-TCVAE", VAE, ALONE, weight=6.0
+        "cldis.methods.beta_tcvae:BetaTCVAE", "β-TCVAE", "β-TCVAE", VAE, VAE_ALONE, weight=6.0
     ),
     "dip_vae": Method(
-        "cldis.methods.dip_vae:DIPVAE", "DIP-VAE-II", "DIP-VAE-II", VAE, ALONE, weight=10.0
+        "cldis.methods.dip_vae:DIPVAE", "DIP-VAE-II", "DIP-VAE-II", VAE, VAE_ALONE, weight=10.0
     ),
 }
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from cldis.loop.feedback.base import Feedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch
+from cldis.networks.space import Views
 
 
 class DiffusionBranch(TwoBranch):
     """L_diff and nothing else. The code is a Gaussian or a point (`model.gaussian`)."""
 
     def forward(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> StepOutput:
         l_diff = self.denoised(x, noise).loss
         return StepOutput(l_diff, {"diffusion": l_diff.detach()})

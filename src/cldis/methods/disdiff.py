@@ -11,6 +11,7 @@ from cldis.loop.feedback.base import Feedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch
+from cldis.networks.space import Views
 
 
 class DisDiff(TwoBranch):
@@ -30,7 +31,7 @@ class DisDiff(TwoBranch):
     """
 
     def forward(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> StepOutput:
         assert self.denoiser is not None
         branch = self.denoised(x, noise)

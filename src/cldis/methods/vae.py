@@ -16,6 +16,7 @@ from cldis.loop.feedback.base import Feedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import Coded, TwoBranch
+from cldis.networks.space import Views
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class VAEAlone(TwoBranch):
     """A VAE whose loss is the negative log-likelihood in nats, summed over pixels, + `penalty`."""
 
     def forward(
-        self, x: Tensor, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
+        self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> StepOutput:
         coded = self.coded(x, noise)
         penalty = self.penalty(coded, noise, feedback.capacity)

@@ -10,8 +10,9 @@ from torch.utils.checkpoint import checkpoint
 
 from cldis.diffusion import sampling
 from cldis.model import Model
+from cldis.networks.space import at_side
 
-Decode = Callable[[Tensor, Tensor], Tensor]  # z [n, d], x_T [n, 3, H, W] -> images in [-1, 1]
+Decode = Callable[[Tensor, Tensor], Tensor]  # z [n, d], x_T [n, *start_shape] -> images in [-1, 1]
 
 
 def few_step_decoder(model: Model, steps: int) -> Decode:
@@ -24,7 +25,7 @@ def few_step_decoder(model: Model, steps: int) -> Decode:
     if loop.denoiser is None:
         assert loop.vae is not None
         vae = loop.vae
-        return lambda z, x_T: vae.decode(z).sigmoid() * 2 - 1
+        return lambda z, x_T: at_side(vae.decode(z).sigmoid() * 2 - 1, model.resolution)
     denoiser, process = loop.denoiser, loop.process
 
     def decode(z: Tensor, x_T: Tensor) -> Tensor:
@@ -34,6 +35,6 @@ def few_step_decoder(model: Model, steps: int) -> Decode:
             prediction: Tensor = checkpoint(denoiser, x_t, t, z, use_reentrant=False)
             return prediction
 
-        return sampling.ddim(predict, process, x_T, steps).clamp(-1, 1)
+        return model.space.to_images(sampling.ddim(predict, process, x_T, steps))
 
     return decode

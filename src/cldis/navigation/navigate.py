@@ -36,6 +36,7 @@ def scene_of(run: RunFolder, model: Model, source: ImageSource, steps: int) -> S
         held_out=model.encode_source(source, heldout).z,
         unit_std=model.unit_std,
         resolution=model.resolution,
+        start_shape=model.start_shape,
         device=model.device,
         checkpoint=checkpoint.name,
     )

@@ -78,6 +78,7 @@ class Scene(NamedTuple):
     held_out: Tensor  # [m, d]
     unit_std: Tensor  # [d]
     resolution: int
+    start_shape: tuple[int, int, int]  # of one x_T
     device: torch.device
     checkpoint: str  # of the model; a state of another one is refused
 
@@ -182,7 +183,7 @@ class Navigator:
         far = config.least + (config.reach - config.least) * torch.rand(n, generator=generator)
         sign = torch.randint(2, (n,), generator=generator) * 2 - 1
         eps = (far * sign * moved).to(device)
-        x_T = torch.randn(n, 3, side, side, generator=generator).to(device)
+        x_T = torch.randn(n, *self.scene.start_shape, generator=generator).to(device)
         noise = config.noise_std * torch.randn(2, n, 3, side, side, generator=generator).to(device)
         with torch.no_grad():
             x = self.scene.decode(z, x_T)

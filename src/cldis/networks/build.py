@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from cldis.config import ModelConfig
+from cldis.config_model import ModelConfig
 
 from .encoder import BurgessEncoder, DiffAEEncoder
 from .gaussian import Gaussian
+from .space import at_side
 from .unet import Denoiser, UNet
 from .vae import VAE
 
@@ -16,18 +17,21 @@ POINT_LOG_VARIANCE = -12.0  # scale .0025: what a deterministic E_sem reports
 
 
 class SemanticEncoder(nn.Module):
-    """E_sem: images [n, 3, H, W] in [-1, 1] -> q_sem(z|x), a Gaussian over d units."""
+    """E_sem: images [n, 3, H, W] in [-1, 1] -> q_sem(z|x), a Gaussian over d units.
 
-    def __init__(self, network: nn.Module, gaussian: bool) -> None:
+    The network reads them at its own `side`.
+    """
+
+    def __init__(self, network: nn.Module, gaussian: bool, side: int) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.side = network, side
         self.gaussian = gaussian
         if gaussian:
             head = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
             nn.init.constant_(head.bias[head.out_features // 2 :], START_LOG_VARIANCE)
 
     def forward(self, images: Tensor) -> Gaussian:
-        head = self.network(images)
+        head = self.network(at_side(images, self.side))
         if self.gaussian:
             return Gaussian.from_head(head)
         mean = head.float()
@@ -37,10 +41,10 @@ class SemanticEncoder(nn.Module):
 def semantic_encoder(config: ModelConfig) -> SemanticEncoder:
     out = config.units * (2 if config.gaussian else 1)
     if config.encoder == "burgess":
-        network: nn.Module = BurgessEncoder(config.resolution, config.encoder_width, out)
+        network: nn.Module = BurgessEncoder(config.seen, config.encoder_width, out)
     else:
         network = DiffAEEncoder(
-            side=config.resolution // config.patch,
+            side=config.seen // config.patch,
             channels=3 * config.patch**2,
             width=config.encoder_width,
             multipliers=config.encoder_multipliers,
@@ -49,14 +53,15 @@ def semantic_encoder(config: ModelConfig) -> SemanticEncoder:
             out=out,
             patch=config.patch,
         )
-    return SemanticEncoder(network, config.gaussian)
+    return SemanticEncoder(network, config.gaussian, config.seen)
 
 
 def denoiser(config: ModelConfig) -> Denoiser:
     tokens = config.conditioning == "cross_attention"
+    channels, side, _ = config.diffused
     unet = UNet(
-        side=config.resolution // config.patch,
-        channels=3 * config.patch**2,
+        side=side // config.patch,
+        channels=channels * config.patch**2,
         width=config.width,
         multipliers=config.multipliers,
         blocks=config.blocks,
@@ -70,4 +75,4 @@ def denoiser(config: ModelConfig) -> Denoiser:
 
 
 def vae(config: ModelConfig) -> VAE:
-    return VAE(config.resolution, config.units, config.vae_width)
+    return VAE(config.seen, config.units, config.vae_width)

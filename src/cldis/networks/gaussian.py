@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,15 @@ class Gaussian:
 
     def detach(self) -> Gaussian:
         return Gaussian(self.mean.detach(), self.log_variance.detach())
+
+
+def joined(parts: Sequence[Gaussian], units: int) -> Gaussian:
+    """The rows of all parts in one Gaussian over `units` units, on the CPU; there may be none."""
+    none = torch.zeros(0, units)
+    return Gaussian(
+        torch.cat([none, *(part.mean.cpu() for part in parts)]),
+        torch.cat([none, *(part.log_variance.cpu() for part in parts)]),
+    )
 
 
 def kl(p: Gaussian, q: Gaussian) -> Tensor:

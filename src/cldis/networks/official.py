@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from cldis.config import ModelConfig
+from cldis.config_model import ModelConfig
 
 from .blocks import SelfAttention
 from .build import SemanticEncoder, denoiser, semantic_encoder

@@ -119,7 +119,7 @@ class UNet(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """x_t and z_sem to a prediction, in image space; denoises p x p patches inside.
+    """x_t and z_sem to a prediction, in the space of x_t; denoises p x p patches inside.
 
     Space-to-depth is a permutation, so Gaussian noise stays Gaussian and nothing outside needs to
     know of it. Where `drop` is true a learned null condition stands in for z_sem, which gives the
@@ -134,10 +134,10 @@ class Denoiser(nn.Module):
         self.null = nn.Parameter(torch.zeros(units, embed) if tokens else torch.zeros(units))
 
     def forward(self, x: Tensor, t: Tensor, z: Tensor, drop: Tensor | None = None) -> Tensor:
-        """x [n, 3, H, W], t [n] in 0..T-1, z [n, d], drop [n] bool -> [n, 3, H, W]."""
+        """x [n, c, H, W], t [n] in 0..T-1, z [n, d], drop [n] bool -> [n, c, H, W]."""
         condition = self.tokens(z)  # [n, d] or [n, d, embed]
         if drop is not None:
             mask = drop.view(-1, *[1] * (condition.dim() - 1))
             condition = torch.where(mask, self.null.to(condition.dtype), condition)
-        patches = F.pixel_unshuffle(x, self.patch)  # [n, 3pp, H/p, W/p]
+        patches = F.pixel_unshuffle(x, self.patch)  # [n, cpp, H/p, W/p]
         return F.pixel_shuffle(self.unet(patches, t, condition), self.patch)

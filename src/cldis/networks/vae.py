@@ -7,13 +7,18 @@ from torch import Tensor, nn
 
 from .encoder import BurgessEncoder, halvings
 from .gaussian import Gaussian
+from .space import at_side
 
 
 class VAE(nn.Module):
-    """q_phi(z|x) and a Bernoulli p_theta(x|z) over pixels in [0, 1]."""
+    """q_phi(z|x) and a Bernoulli p_theta(x|z) over pixels in [0, 1].
+
+    It reads images at `resolution`, whatever their side, and draws them at that.
+    """
 
     def __init__(self, resolution: int, units: int, width: int, hidden: int = 256) -> None:
         super().__init__()
+        self.side = resolution
         self.encoder = BurgessEncoder(resolution, width, 2 * units)
         levels = halvings(resolution)
         channels = [width if level < 2 else 2 * width for level in range(levels)][::-1]
@@ -27,15 +32,15 @@ class VAE(nn.Module):
 
     def encode(self, images: Tensor) -> Gaussian:
         """images [n, 3, H, W] in [-1, 1] -> q_phi(z|x)."""
-        return Gaussian.from_head(self.encoder(images))
+        return Gaussian.from_head(self.encoder(at_side(images, self.side)))
 
     def decode(self, z: Tensor) -> Tensor:
-        """z [n, d] -> pixel logits [n, 3, H, W]."""
+        """z [n, d] -> pixel logits [n, 3, side, side]."""
         return self.decoder(z)
 
     @staticmethod
     def negative_log_likelihood(logits: Tensor, images: Tensor) -> Tensor:
-        """-log p_theta(x|z) per image in nats, [n]; images in [-1, 1]."""
-        target = (images + 1) / 2
+        """-log p_theta(x|z) per image in nats, [n]; images in [-1, 1], read at the logits' side."""
+        target = (at_side(images, logits.shape[-1]) + 1) / 2
         loss = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
         return loss.flatten(1).sum(dim=1)

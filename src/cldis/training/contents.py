@@ -19,6 +19,7 @@ from cldis.io import read_json
 
 LARGEST = 2**28  # bytes of a JSON file, and of a log
 RESTORE = "restore it, or use a run that is whole"
+MISSING: Any = None  # the entry may be missing, and may not be null
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -45,6 +46,17 @@ class Machine(Content):
     python: str
 
 
+class AutoencoderRecord(Content):
+    """The autoencoder whose latents a run diffuses, and how they are scaled."""
+
+    name: Annotated[str, Field(min_length=1, max_length=300)]
+    revision: Annotated[str, Field(max_length=100)]  # on the Hub; empty of a folder
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of its weights
+    mean: list[Annotated[float, Field(ge=-1e6, le=1e6)]]  # per channel, over the collection
+    std: list[Annotated[float, Field(ge=1e-6, le=1e6)]]
+    source: str = ""  # the folder it was in
+
+
 class RunRecord(Content):
     """`run.json`."""
 
@@ -55,6 +67,7 @@ class RunRecord(Content):
     versions: dict[str, str]
     git: str
     machine: Machine
+    autoencoder: AutoencoderRecord = MISSING  # not there: the run diffuses pixels
 
 
 class UnitStatistics(Content):

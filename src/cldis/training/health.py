@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.gaussian import Gaussian, kl_to_standard
+from cldis.networks.space import Views
 from cldis.networks.unet import Denoiser
 
 DEAD_GAP = 0.01  # relative rise of the loss when z_sem belongs to another image
@@ -18,8 +19,8 @@ ACTIVE = 0.01  # variance of a unit's mean over images (Burda et al. 2016)
 
 
 @torch.no_grad()
-def measure(model: TwoBranch, x: Tensor, seed: int = 0) -> dict[str, Any]:
-    """Health of both codes on images x [n, 3, H, W] in [-1, 1], n >= 2.
+def measure(model: TwoBranch, x: Views, seed: int = 0) -> dict[str, Any]:
+    """Health of both codes on images x, two or more.
 
     `gap` is loss(shuffled z_sem) / loss(true z_sem) - 1 at the same noise; `z_gradient` is what the
     loss of an image asks of its z_sem, the norm of the gradient, mean over images; active units are
@@ -28,13 +29,13 @@ def measure(model: TwoBranch, x: Tensor, seed: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = {}
     generator = torch.Generator().manual_seed(seed)
     if model.denoiser is not None and model.semantic is not None:
-        q = model.semantic(x)
+        q, x0 = model.semantic(x.images), x.x0
         steps = model.config.diffusion.steps
         t = torch.linspace(0, steps - 1, len(x)).long()[torch.randperm(len(x), generator=generator)]
-        t = t.to(x.device)
-        noise = torch.randn(x.shape, generator=generator).to(x.device)
-        x_t = model.process.add_noise(x, t, noise)
-        target = model.process.target(x, t, noise)
+        t = t.to(x0.device)
+        noise = torch.randn(x0.shape, generator=generator).to(x0.device)
+        x_t = model.process.add_noise(x0, t, noise)
+        target = model.process.target(x0, t, noise)
         true = F.mse_loss(model.denoiser(x_t, t, q.mean).float(), target)
         other = F.mse_loss(model.denoiser(x_t, t, q.mean.roll(1, dims=0)).float(), target)
         found["gap"] = float(other / true.clamp(min=1e-12) - 1)
@@ -43,7 +44,7 @@ def measure(model: TwoBranch, x: Tensor, seed: int = 0) -> dict[str, Any]:
         found["z_gradient"] = z_gradient(model.denoiser, x_t[few], t[few], q.mean[few], target[few])
         found |= _code("sem", q)
     if model.vae is not None:
-        found |= _code("disen", model.vae.encode(x))
+        found |= _code("disen", model.vae.encode(x.images))
     return found
 
 

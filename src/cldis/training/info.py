@@ -42,6 +42,14 @@ def info_text(info: dict[str, Any]) -> str:
         f"fingerprint {data['fingerprint'][:12]}",
         f"progress    {progress['images']} of {progress['of']} images"
         + (f", {rate:.0f} images/s" if rate else ""),
+        *(
+            [
+                f"autoencoder {found['name']}, revision {found['revision'] or 'none'}, "
+                f"sha256 {found['sha256'][:12]}"
+            ]
+            if (found := info.get("autoencoder"))
+            else []
+        ),
         "versions    " + ", ".join(f"{name} {number}" for name, number in info["versions"].items()),
     ]
     health = info["health"]

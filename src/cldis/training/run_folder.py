@@ -83,8 +83,12 @@ class RunFolder:
 
     @classmethod
     def plan(cls, path: Path, config: Config, source: ImageSource, data: str) -> RunFolder:
-        """A new run with all that is known of it; nothing is written."""
+        """A new run with all that is known of it; nothing is written.
+
+        One that diffuses latents has its images encoded into the cache.
+        """
         from cldis.training.precision import settled
+        from cldis.training.space import plan_space
 
         config = settled(config)  # a run that goes on elsewhere keeps its arithmetic
         about = {
@@ -104,6 +108,7 @@ class RunFolder:
             "versions": versions(),
             "git": git_revision(),
             "machine": {"platform": platform.platform(), "python": platform.python_version()},
+            **plan_space(config, source, progress=os.environ.get("RANK", "0") == "0"),
         }
         return cls(path, config, about)
 

@@ -26,7 +26,7 @@ from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
 from cldis.progress import progress_bar
 from cldis.training import checkpoint, health
-from cldis.training.device import compile_networks, loader
+from cldis.training.device import compile_networks
 from cldis.training.interrupts import Interrupts
 from cldis.training.log import MetricsLog
 from cldis.training.optimizer import build_optimizer, in_order, set_steps
@@ -34,6 +34,7 @@ from cldis.training.precision import settled
 from cldis.training.run_folder import RunFolder
 from cldis.training.sampler import DataOrder, step_seed
 from cldis.training.samples import sample_grid
+from cldis.training.space import open_space, view_loader
 from cldis.training.starter import load_starter
 from cldis.training.unit_stats import typical_images, unit_statistics
 
@@ -75,7 +76,9 @@ class Trainer:
         self.raw = model
         if config.training.compile:
             compile_networks(model)  # after the averages took their copy, which stays plain
-        self.load = loader(source, self.accelerator.device)
+        device = self.accelerator.device
+        self.space = open_space(config, run.about, run.path).to(device)
+        self.load = view_loader(self.space, config, source, device, not quiet)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.to(self.accelerator.device)
         self.stop_requested = False  # by a signal, in this process
@@ -199,7 +202,7 @@ class Trainer:
         if not self.config.lowers_rate:
             return
         self.raw.load_state_dict(self.averaged.state_dict())
-        self.raw.enter(phase, self.load(typical_images(len(self.source))))
+        self.raw.enter(phase, self.load(typical_images(len(self.source))).images)
         self.averaged.load_state_dict(self.raw.state_dict())
         self.ema.n_averaged.fill_(0)
 
@@ -272,7 +275,7 @@ class Trainer:
             self.log("health", {**found, "warnings": words})
             for text in words if not self.quiet else []:
                 bar.write(f"warning: {text}")
-        sample_grid(model, x[:8], self.run.samples / f"{self.images:012d}.png")
+        sample_grid(model, self.space, x.rows(8), self.run.samples / f"{self.images:012d}.png")
 
     def log(self, kind: str, values: dict[str, Any]) -> None:
         if self.metrics_log is not None:

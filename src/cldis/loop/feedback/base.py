@@ -23,12 +23,12 @@ from cldis.diffusion.information import Denoise
 class ReverseSample:
     """What a strategy may look at: rows of one micro-batch, detached."""
 
-    x0: Tensor  # [n, 3, H, W]
+    x0: Tensor  # [n, c, h, w], in the space that is diffused in
     z: Tensor  # [n, d]
-    x_t: Tensor  # [n, 3, H, W], noised to t
+    x_t: Tensor  # [n, c, h, w], noised to t
     t: Tensor  # [n]
-    x0_hat: Tensor  # [n, 3, H, W], the model's own estimate from x_t and z
-    noise: Tensor  # [n, 3, H, W], fresh
+    x0_hat: Tensor  # [n, c, h, w], the model's own estimate from x_t and z
+    noise: Tensor  # [n, c, h, w], fresh
     uniform: Tensor  # [n] in [0, 1), fresh
 
 

@@ -130,7 +130,7 @@ def measure_health(model: Model, source: ImageSource) -> dict[str, Any] | None:
     x = to_model(source.batch(held_out(source, HEALTH_IMAGES)), model.device)
     if len(x) < 2:
         return None
-    measured = health.measure(model.loop, x)
+    measured = health.measure(model.loop, model.space.views(x))
     return {**measured, "warnings": health.warnings(measured, model.units)}
 
 
