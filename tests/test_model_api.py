@@ -401,3 +401,9 @@ def test_the_loop_draws_by_diffusion_and_its_vae_beside_it() -> None:
     assert codes.disen is not None and codes.main is codes.sem
     assert torch.equal(drawn["vae"], model.decode_vae(codes.disen.mean))
     assert "has no VAE" in refused(lambda: _model("encdiff").decode_vae(Z))
+
+
+def test_units_that_say_nothing_are_not_shown() -> None:
+    std = torch.tensor([0.5, 0.049, 2.0, 0.19])
+    assert Model(small_loop(), torch.zeros(4), std).active_units == [2, 0]
+    assert Model(small_loop(), torch.zeros(4), torch.ones(4)).active_units == [0, 1, 2, 3]

@@ -188,11 +188,6 @@ class Config(Section):
     def _phases_of_the_rate_follow_each_other(self) -> Config:
         alone, start = self.loop.vae_alone, self.loop.rate_from
         if not self.lowers_rate:
-            if start:
-                raise ValueError(
-                    f"loop.rate_from {start} needs a method that lowers the rate of z_sem; set "
-                    f"method=rate_loop, or loop.rate_from=0"
-                )
             return self
         if 0 < start <= alone:
             raise ValueError(

@@ -30,6 +30,7 @@ from cldis.training.space import open_space, plain_space
 from cldis.training.weights import Origin, open_networks
 
 STEPS = 20
+SILENT = 0.1  # of the largest standard deviation of a unit
 CHUNK = 256  # images of a source that are read at a time
 
 
@@ -102,6 +103,15 @@ class Model:
     @property
     def units(self) -> int:
         return self.config.model.units
+
+    @property
+    def active_units(self) -> list[int]:
+        """Units whose standard deviation is at least a tenth of the largest, the largest first.
+
+        The others say next to nothing: the rate loop switches units off, and a VAE does.
+        """
+        order = torch.argsort(self.unit_std, descending=True, stable=True).tolist()
+        return [unit for unit in order if self.unit_std[unit] >= SILENT * self.unit_std.max()]
 
     @property
     def diffuses(self) -> bool:

@@ -72,6 +72,7 @@ def test_what_follows_the_number_of_pixels(name: str, side: int) -> None:
     [
         ("cpu64", "px64", "encdiff_16"),
         ("loop64", "px64", "closed_led_go"),
+        ("rate64", "rate", "rate_loop"),
         ("rooms32", "led", "closed_led_go"),
     ],
 )

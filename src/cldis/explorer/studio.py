@@ -243,7 +243,7 @@ class Studio:
         if scores:
             order = [row["number"] for row in ranked(scores)]
         elif self.kind == "unit":
-            order = torch.argsort(self.model.unit_std, descending=True, stable=True).tolist()
+            order = self.model.active_units
         else:
             order = list(range(self.directions.count))
         return order[:MOST]

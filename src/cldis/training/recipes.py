@@ -78,6 +78,26 @@ RECIPES = {
         "the closed loop at 64 px: the VAE trains alone first",
         "about 30 minutes on one CPU core",
     ),
+    # The cell rate_loop of suite rate.
+    "rate64": Recipe(
+        {
+            "method": "rate_loop",
+            "model": {"resolution": 64, "width": 40, "attention": [8], "gaussian": True},
+            "vae": {"beta": 200.0},
+            "distillation": {
+                "kind": "mse",
+                "weight": 2e-3,
+                "warmup": 0,
+                "end": 144_000,
+                "rest": 0.1,
+            },
+            "feedback": {"warmup": 5_000, "rate": 0.08},
+            "loop": {"vae_alone": 128_000, "rate_from": 288_000},
+            "training": {"images": 320_000, "batch": 16, "optimizer": "muon"},
+        },
+        "the loop in its second form at 64 px, by Muon",
+        "about 50 minutes on one CPU core",
+    ),
     # The cell closed_led_go of suite led.
     "rooms32": Recipe(
         {

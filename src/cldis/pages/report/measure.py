@@ -69,15 +69,14 @@ def pictures(
 def affordable(model: Model, seconds: float) -> list[int]:
     """The units to traverse, rising, when `encode` took `seconds`.
 
-    All, but at most `MAX_UNITS` and as many as `PATIENCE` allows, chosen by how much they vary
-    over the training images.
+    All active ones, but at most `MAX_UNITS` and as many as `PATIENCE` allows, chosen by how much
+    they vary over the training images.
     """
     # A unit takes ROWS x 4 decodings. A start takes one and an inversion, which is worth four, the
     # three refinements included.
     per_unit = seconds * ROWS * (len(AMOUNTS) - 1) / (IMAGES * 5)
     allowed = MAX_UNITS if per_unit * MAX_UNITS <= PATIENCE else int(PATIENCE / per_unit)
-    order = torch.argsort(model.unit_std, descending=True, stable=True).tolist()
-    return sorted(order[: max(allowed, MIN_UNITS)])
+    return sorted(model.active_units[: max(allowed, MIN_UNITS)])
 
 
 def traversals(
