@@ -31,7 +31,7 @@ SHORT = (
     ("closed loop, the VAE first (`loop64`)", "px64", "rooms", "closed_led_go", 256_000),
     ("PCA of the pixels", "peers", "rooms", "pca", 32_000),
     ("EncDiff, the **default recipe**", "px64", "kuka", "encdiff_16", 256_000),
-    ("closed loop, the VAE first (`loop64`)", "px64", "kuka", "closed_led_go", 256_000),
+    ("second form of the loop, by Muon, rate not lowered", "rate", "kuka", "taught", 320_000),
 )
 SHORT_SHOWN = ("FactorVAE", "DCI-D", "DCI-I", "MIG")
 HEAD = ["method", "code", "VAE alone", "decoder", "n", *SHOWN, "suite"]
