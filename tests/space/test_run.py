@@ -129,9 +129,9 @@ def test_commands_give_whole_pictures(run: Path, photos: Path, tmp_path: Path) -
 def test_the_explorer_draws_it(run: Path) -> None:
     studio = Studio.open(run)
     begin = studio.sample(0)
-    assert begin.noise is not None and begin.noise.shape == (4, 8, 8)
+    assert begin.start.noise is not None and begin.start.noise.shape == (1, 4, 8, 8)
     amounts = [0.0] * len(studio.rows)
-    assert torch.equal(studio.edited(begin, amounts), begin.again)
+    assert torch.equal(studio.edited(begin, amounts), begin.image)
     amounts[0] = 2.0
     assert studio.preview(begin, amounts).shape == (3, SIDE, SIDE)
 
