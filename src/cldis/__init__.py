@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cldis.model import Codes, Model, load
+    from cldis.model import Model, load
+    from cldis.networks.gaussian import Codes
 
 __version__ = "0.1.0"
 __all__ = ["Codes", "Model", "__version__", "load"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from cldis.diffusion.kept import Start
 from cldis.hub.contents import is_saved_model
 from cldis.images import to_model
 from cldis.loop.two_branch import TwoBranch
-from cldis.networks.gaussian import Gaussian, joined
+from cldis.networks.gaussian import Codes, Gaussian, joined
 from cldis.networks.space import Space, at_side
 from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import read_state
@@ -32,26 +31,6 @@ from cldis.training.weights import Origin, open_networks
 STEPS = 20
 SILENT = 0.1  # of the largest standard deviation of a unit
 CHUNK = 256  # images of a source that are read at a time
-
-
-@dataclass(frozen=True)
-class Codes:
-    """Both latents of a batch; a branch that the method lacks is None."""
-
-    sem: Gaussian | None
-    disen: Gaussian | None
-
-    @property
-    def main(self) -> Gaussian:
-        """The code that the decoder draws from: z_sem, or z_disen of a VAE alone."""
-        main = self.sem or self.disen
-        assert main is not None, "every method has one of its branches"
-        return main
-
-    @property
-    def z(self) -> Tensor:
-        """The mean of the main code, [n, d]."""
-        return self.main.mean
 
 
 class Model:

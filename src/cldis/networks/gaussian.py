@@ -35,6 +35,26 @@ class Gaussian:
         return Gaussian(self.mean.detach(), self.log_variance.detach())
 
 
+@dataclass(frozen=True)
+class Codes:
+    """Both latents of a batch; a branch that the method lacks is None."""
+
+    sem: Gaussian | None
+    disen: Gaussian | None
+
+    @property
+    def main(self) -> Gaussian:
+        """The code that the decoder draws from: z_sem, or z_disen of a VAE alone."""
+        main = self.sem or self.disen
+        assert main is not None, "every method has one of its branches"
+        return main
+
+    @property
+    def z(self) -> Tensor:
+        """The mean of the main code, [n, d]."""
+        return self.main.mean
+
+
 def joined(parts: Sequence[Gaussian], units: int) -> Gaussian:
     """The rows of all parts in one Gaussian over `units` units, on the CPU; there may be none."""
     none = torch.zeros(0, units)
