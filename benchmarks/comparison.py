@@ -28,7 +28,7 @@ SHOWN = {column.head: column for column in COLUMNS[:5]}  # DCI-D is the second
 SHORT = (
     ("EncDiff, the default recipe for twice its images", "hours64", "rooms", "encdiff_16", 512_000),
     ("EncDiff, the **default recipe**", "px64", "rooms", "encdiff_16", 256_000),
-    ("closed loop, the VAE first (`loop64`)", "px64", "rooms", "closed_led_go", 256_000),
+    ("second form of the loop, by Muon, rate not lowered", "rate", "rooms", "taught", 320_000),
     ("PCA of the pixels", "peers", "rooms", "pca", 32_000),
     ("EncDiff, the **default recipe**", "px64", "kuka", "encdiff_16", 256_000),
     ("second form of the loop, by Muon, rate not lowered", "rate", "kuka", "taught", 320_000),
