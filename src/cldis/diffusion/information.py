@@ -19,6 +19,19 @@ READABLE = 0.8  # share of the code's variance: from there on nothing is left to
 STATE = ("totals", "errors", "counts", "moments")
 
 
+def two_estimates(
+    process: NoiseProcess, denoise: Denoise, x0: Tensor, z: Tensor, noise: Tensor, log_snr: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """t [n] nearest to log_snr [n], then x0_hat(x_t) and x0_hat(x_t, z), each as x0."""
+    t = process.nearest_t(log_snr)
+    x_t = process.add_noise(x0, t, noise)
+    hidden, shown = (
+        process.to_x0(denoise(x_t, t, z, torch.full_like(t, drop).bool()).float(), x_t, t)
+        for drop in (1, 0)
+    )
+    return t, hidden, shown
+
+
 class InformationMeter:
     """I(x; z) by the I-MMSE relation, in the orthogonal form (never negative, and no difference of
     two large errors):
@@ -53,12 +66,8 @@ class InformationMeter:
             Per bin of log SNR: the weighted distance of the two estimates, the error of reading the
             code, the count; then the moments of the code.
         """
-        t = self.process.nearest_t(self.low + (self.high - self.low) * uniform)
-        x_t = self.process.add_noise(x0, t, noise)
-        hidden, shown = (
-            self.process.to_x0(denoise(x_t, t, z, torch.full_like(t, drop).bool()).float(), x_t, t)
-            for drop in (1, 0)
-        )
+        log_snr = self.low + (self.high - self.low) * uniform
+        t, hidden, shown = two_estimates(self.process, denoise, x0, z, noise, log_snr)
         distance = (hidden - shown).flatten(1).pow(2).sum(dim=1) * self.process.log_snr(t).exp()
         code = read(x0).float()
         error = (read(hidden.clamp(-1, 1)).float() - code).pow(2).sum(dim=1)

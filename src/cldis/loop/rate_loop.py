@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cldis.loop.closed_loop import terms_of
 from cldis.loop.feedback.base import Feedback
@@ -120,7 +120,7 @@ class RateLoop(TwoBranch):
     def hand_over(self, x: Tensor) -> None:
         """E_sem begins as the encoder of the VAE; units that say nothing begin small and free."""
         assert self.vae is not None and self.semantic is not None
-        head, d = self.head, self.config.model.units
+        head, d = self.semantic.head, self.config.model.units
         fresh = head.weight[:d].clone()
         self.semantic.network.load_state_dict(self.vae.encoder.state_dict())
         silent = kl_to_standard(self.vae.encode(x)).mean(dim=0) < SILENT
@@ -134,7 +134,7 @@ class RateLoop(TwoBranch):
         """Each unit to mean 0 and standard deviation 1 over x, the function of the network as it
         was; the noise of q_sem becomes `NOISE`."""
         assert self.semantic is not None and self.denoiser is not None
-        head, d = self.head, self.config.model.units
+        head, d = self.semantic.head, self.config.model.units
         means = self.semantic(x).mean
         mean, scale = means.mean(dim=0), means.std(dim=0) + 1e-6
         head.weight[:d] /= scale[:, None]
@@ -148,9 +148,3 @@ class RateLoop(TwoBranch):
         """The encoder of the VAE goes on from E_sem: both are the same function from there."""
         assert self.vae is not None and self.semantic is not None
         self.vae.encoder.load_state_dict(self.semantic.network.state_dict())
-
-    @property
-    def head(self) -> nn.Linear:
-        """The last layer of E_sem: d means, then d log-variances."""
-        assert self.semantic is not None
-        return [layer for layer in self.semantic.modules() if isinstance(layer, nn.Linear)][-1]

@@ -27,8 +27,13 @@ class SemanticEncoder(nn.Module):
         self.network, self.side = network, side
         self.gaussian = gaussian
         if gaussian:
-            head = [layer for layer in network.modules() if isinstance(layer, nn.Linear)][-1]
+            head = self.head
             nn.init.constant_(head.bias[head.out_features // 2 :], START_LOG_VARIANCE)
+
+    @property
+    def head(self) -> nn.Linear:
+        """The last layer: d means, then, of a Gaussian, d log-variances."""
+        return [layer for layer in self.network.modules() if isinstance(layer, nn.Linear)][-1]
 
     def forward(self, images: Tensor) -> Gaussian:
         head = self.network(at_side(images, self.side))

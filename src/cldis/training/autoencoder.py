@@ -15,13 +15,13 @@ from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from cldis.config_model import ModelConfig
 from cldis.data.cache import default_cache_dir
 from cldis.io import NO_SPACE, read_json, user_path
 from cldis.networks.space import decoded, encoded
-from cldis.training.checkpoint import load_tensors
+from cldis.training.checkpoint import finite_floats, load_tensors
 from cldis.training.contents import Content, checked
 from cldis.training.weights import shapes
 
@@ -198,7 +198,7 @@ def open_autoencoder(folder: Path, model: ModelConfig) -> nn.Module:
         if str(error).startswith(f"{path} does not fit"):
             raise
         raise ValueError(f"{path} is no whole safetensors file; {AGAIN}") from None
-    bad = [name for name, tensor in tensors.items() if not _finite(tensor)]
+    bad = [name for name, tensor in tensors.items() if not finite_floats(tensor)]
     if bad:
         raise ValueError(f"{path} holds weights that are no finite floats, first {bad[0]}; {AGAIN}")
     floats = {name: tensor.float() for name, tensor in tensors.items()}
@@ -279,7 +279,3 @@ def _today(name: str) -> str:
     head, dot, rest = name.rpartition(".attentions.0.")
     part, _, end = rest.partition(".")
     return f"{head}{dot}{RENAMED[part]}.{end}" if dot and part in RENAMED else name
-
-
-def _finite(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and bool(torch.isfinite(tensor).all())

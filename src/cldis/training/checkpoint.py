@@ -131,7 +131,7 @@ def load_into(module: nn.Module, tensors: dict[str, Tensor], origin: str) -> Non
             f"{origin} does not fit this model: {len(wrong)} tensors differ, first "
             f"{', '.join(wrong[:3])}; use the recipe and --set values it was trained with"
         )
-    bad = [name for name, tensor in tensors.items() if not _finite(tensor)]
+    bad = [name for name, tensor in tensors.items() if not finite_floats(tensor)]
     if bad:
         raise ValueError(
             f"{origin} holds weights that are not finite floats, first {', '.join(bad[:3])}; "
@@ -212,7 +212,7 @@ def _discard(checkpoint: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _finite(tensor: Tensor) -> bool:
+def finite_floats(tensor: Tensor) -> bool:
     return tensor.is_floating_point() and bool(torch.isfinite(tensor).all())
 
 

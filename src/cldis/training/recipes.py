@@ -61,7 +61,7 @@ RECIPES = {
             "training": {"images": 96_000, "batch": 16},
         },
         "own photos at 128 px: EncDiff on the latents of the autoencoder TAESD",
-        "about 20 minutes on one CPU core",
+        "about 20 minutes on one CPU core (not measured here)",
     ),
     # The cell closed_led_go of suite px64.
     "loop64": Recipe(

@@ -34,7 +34,7 @@ from cldis.training.autoencoder import (
     open_autoencoder,
 )
 from cldis.training.contents import RESTORE, AutoencoderRecord, checked
-from cldis.training.device import loader
+from cldis.training.device import default_device, loader
 from cldis.training.precision import best
 
 RECORD = "autoencoder"  # the entry in run.json, and in config.json of a saved model
@@ -144,7 +144,7 @@ def _encoded(
     network: torch.nn.Module, sha256: str, config: Config, source: ImageSource, progress: bool
 ) -> Halves:
     """Unscaled latents of all images, made in bf16 and on a GPU where the machine has that."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(default_device())
     half = best() == "bf16"
 
     @torch.no_grad()

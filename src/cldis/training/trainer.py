@@ -167,10 +167,10 @@ class Trainer:
         for part in range(config.training.accumulate):
             start = part * self.accelerator.num_processes + self.accelerator.process_index
             start *= self.rows
-            rows = slice(start, start + self.rows)
-            x = self.load(indices[rows])
+            own = noise.rows(start, start + self.rows)
+            x = self.load(indices[start : start + self.rows])
             with self.accelerator.accumulate(self.model):
-                out = self.model(x, noise.rows(rows.start, rows.stop), phase, self.feedback)
+                out = self.model(x, own, phase, self.feedback)
                 self.accelerator.backward(out.loss)
                 norms = self.clip() if self.accelerator.sync_gradients else {}
                 self.optimizer.step()
@@ -179,9 +179,7 @@ class Trainer:
                 terms[name] = terms.get(name, value.new_zeros(())) + value.float()
             signal = out.signal
             if signal is None:
-                signal = self.averaged.listen(
-                    x, noise.rows(start, start + self.rows), phase, self.feedback
-                )
+                signal = self.averaged.listen(x, own, phase, self.feedback)
             if signal is not None:
                 sums = signal if sums is None else sums + signal
         self.ema.update_parameters(self.raw)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from cldis.config import FeedbackConfig
-from cldis.diffusion.information import Denoise
+from cldis.diffusion.information import Denoise, two_estimates
 from cldis.diffusion.process import NoiseProcess
 from cldis.loop.feedback.base import Feedback, ReverseSample
 
@@ -52,25 +52,17 @@ class Information(Feedback):
     def differences(
         self, denoise: Denoise, x0: Tensor, z: Tensor, noise: Tensor, uniform: Tensor
     ) -> Tensor:
-        """Per bin: sum of SNR times `gain`, and the count."""
+        """Per bin: sum of SNR (|x0 - x0_hat(x_t)|^2 - |x0 - x0_hat(x_t, z)|^2), and the count."""
         bins = self.config.bins
-        t = self.process.nearest_t(self.low + (self.high - self.low) * uniform)
-        x_t = self.process.add_noise(x0, t, noise)
-        estimates = []
-        for hidden in (True, False):
-            drop = torch.full_like(t, hidden, dtype=torch.bool)
-            estimates.append(self.process.to_x0(denoise(x_t, t, z, drop).float(), x_t, t))
-        gain = self.gain(x0, *estimates) * self.process.log_snr(t).exp()
+        log_snr = self.low + (self.high - self.low) * uniform
+        t, *estimates = two_estimates(self.process, denoise, x0, z, noise, log_snr)
+        errors = [(x0 - estimate).flatten(1).pow(2).sum(dim=1) for estimate in estimates]
+        gain = (errors[0] - errors[1]) * self.process.log_snr(t).exp()
         where = (uniform * bins).long().clamp(max=bins - 1)
         sums = x0.new_zeros(2, bins, dtype=torch.float32)
         sums[0].index_add_(0, where, gain.float())
         sums[1].index_add_(0, where, torch.ones_like(gain, dtype=torch.float32))
         return sums.flatten()
-
-    def gain(self, x0: Tensor, hidden: Tensor, shown: Tensor) -> Tensor:
-        """|x0 - x0_hat(x_t)|^2 - |x0 - x0_hat(x_t, z)|^2, [n]."""
-        before = (x0 - hidden).flatten(1).pow(2).sum(dim=1)
-        return before - (x0 - shown).flatten(1).pow(2).sum(dim=1)
 
     def target(self, sums: Tensor, batch: int) -> float:
         keep = self.decay(batch)
