@@ -68,7 +68,8 @@ def measured(out: Path, name: str) -> dict[str, Any]:
     record = read_record(out / "results" / "small" / f"{name}.json")
     curve = [{"images": p["images"], "codes": p["codes"]} for p in record["curve"]]
     kept = ("config", "scoring", "seed", "fingerprint", "health")
-    last = {k: v for k, v in record["last"].items() if k != "images_per_second"}
+    timed = ("images_per_second", "processor_seconds")
+    last = {k: v for k, v in record["last"].items() if k not in timed}
     return {**{key: record[key] for key in kept}, "curve": curve, "last": last}
 
 

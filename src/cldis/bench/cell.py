@@ -167,16 +167,22 @@ def remove_unscored(folder: Path, points: Sequence[int]) -> None:
 
 
 def seconds_until(lines: list[dict[str, Any]], images: int) -> float:
-    """Training time until `images` were seen, from the rates in metrics.jsonl.
+    """Training time until `images` were seen, from metrics.jsonl.
 
-    Sessions add up: a resumed run drops the lines after its checkpoint, so work that was done
-    twice counts once. Checkpoints and sample grids are inside the rates; starting up is not.
+    One thread on a CPU counts its processor time, where the log has it: other work on the same core
+    does not count. Everything else counts the time on the clock. Sessions add up: a resumed run
+    drops the lines after its checkpoint, so work that was done twice counts once. Checkpoints and
+    sample grids are inside; starting up is not.
     """
+    alone = torch.get_num_threads() == 1 and not torch.cuda.is_available()
     seconds, before = 0.0, 0
     for line in lines:
         if line["kind"] == "train" and before < images:
+            passed = (line["images"] - before) / line["images_per_second"]
+            if alone:
+                passed = line.get("processor_seconds", passed)
             end = min(line["images"], images)
-            seconds += (end - before) / line["images_per_second"]
+            seconds += passed * (end - before) / (line["images"] - before)
             before = end
     return seconds
 

@@ -114,6 +114,7 @@ class MetricsLine(Content):
     distillation: float | None = None
     lambda_dt: float | None = None
     images_per_second: float | None = None
+    processor_seconds: float | None = None
     gap: float | None = None
     sem_active_units: Count = 0
     disen_active_units: Count = 0

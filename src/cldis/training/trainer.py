@@ -327,7 +327,7 @@ class Meter:
 
     def reset(self) -> None:
         self.terms: dict[str, list[float]] = {}
-        self.images, self.since = 0, time.perf_counter()
+        self.images, self.since, self.spent = 0, time.perf_counter(), time.process_time()
 
     def add(self, terms: dict[str, float], images: int) -> None:
         for name, value in terms.items():
@@ -337,6 +337,7 @@ class Meter:
     def take(self) -> dict[str, float]:
         found = {name: sum(values) / len(values) for name, values in self.terms.items()}
         found["images_per_second"] = self.images / (time.perf_counter() - self.since)
+        found["processor_seconds"] = time.process_time() - self.spent
         shown = ["diffusion", "distillation", "vae_kl", "capacity"]
         if not found.get("lambda_dt"):  # nothing holds the two codes together: no loss to watch
             shown.remove("distillation")
