@@ -31,6 +31,9 @@ class DiffusionConfig(Section):
     schedule: Literal["linear", "squaredcos_cap_v2"] = "linear"
     prediction: Literal["epsilon", "x0", "v"] = "x0"
     condition_dropout: float = Field(0.1, ge=0, lt=1, description="share of rows with z_sem hidden")
+    redundancy: Weight = Field(
+        0.0, description="weight of a nat that two units of z_sem tell twice; 0: not counted"
+    )
 
 
 class VAEConfig(Section):

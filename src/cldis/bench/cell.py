@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +75,10 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
         return record(suite, cell, config, source, git_revision(), curve, [])
 
     run = open_run(folder, config, source, cell.data)
-    if cell.method in suite.forks:
-        fork = suite.forks[cell.method]
-        begin_at(run, folder.parent / replace(cell, method=fork.method).name, fork.images)
+    beginning = suite.beginning(cell)
+    if beginning is not None:
+        other, shared = beginning
+        begin_at(run, folder.parent / other.name, shared)
     config = run.config  # with the precision that this machine, or the first, settled on
     train(run, source, deadline)
     lines, curve = read_metrics(run.metrics), []

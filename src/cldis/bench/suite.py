@@ -44,6 +44,7 @@ class Suite:
     standard: bool = False  # at the last point also the field's protocol, 12 s a code
     pairs: tuple[tuple[str, str], ...] = ()  # differences that the table shows
     forks: Mapping[str, Fork] = field(default_factory=dict)  # label -> where it leaves another
+    budgets: Mapping[str, int] = field(default_factory=dict)  # label -> its own, not `images`
 
     def __post_init__(self) -> None:
         assert self.shares and self.shares[-1] == 1 and list(self.shares) == sorted(self.shares)
@@ -52,6 +53,7 @@ class Suite:
         assert all(name in self.methods for pair in self.pairs for name in pair)
         for label, fork in self.forks.items():
             assert {label, fork.method} <= set(self.methods), f"fork of {label}: unknown method"
+        assert set(self.budgets) <= set(self.methods), "budgets: unknown method"
 
     def config(self, cell: Cell) -> Config:
         """The whole configuration of a cell.
@@ -102,10 +104,23 @@ class Suite:
         return [
             Cell(self.name, method, data, images, seed)
             for seed in self.seeds
-            for images in sorted(self.images)
+            for images in sorted({*self.images, *self.budgets.values()})
             for data in self.data
             for method in self.methods
+            if images in self.images_of(method)
         ]
+
+    def images_of(self, method: str) -> tuple[int, ...]:
+        """The budgets of a method."""
+        return (self.budgets[method],) if method in self.budgets else self.images
+
+    def beginning(self, cell: Cell) -> tuple[Cell, int] | None:
+        """The cell that this one may begin with, and up to how many images."""
+        fork = self.forks.get(cell.method)
+        if fork is None:
+            return None
+        images = self.budgets.get(fork.method, cell.images)
+        return replace(cell, method=fork.method, images=images), fork.images
 
     def with_budget(self, images: int) -> Suite:
         """The same grid with one other budget.
@@ -115,7 +130,7 @@ class Suite:
         """
         if images < 1:
             raise ValueError(f"--images {images} must be at least 1, the images each run sees")
-        return replace(self, images=(images,))
+        return replace(self, images=(images,), budgets={})
 
 
 @dataclass(frozen=True)

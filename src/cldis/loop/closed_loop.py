@@ -29,7 +29,7 @@ class ClosedLoop(TwoBranch):
             return StepOutput(self.l_vae(coded, feedback.capacity), terms_of(coded))
         if not phase.vae:
             denoised = self.denoised(x, noise)
-            return StepOutput(denoised.loss, {"diffusion": denoised.loss.detach()})
+            return StepOutput(denoised.loss, denoised.terms)
         return self.joint(x, noise, phase.lambda_dt, feedback)
 
     def joint(self, x: Views, noise: StepNoise, lambda_dt: float, feedback: Feedback) -> StepOutput:
@@ -44,7 +44,7 @@ class ClosedLoop(TwoBranch):
             signal = feedback.observe(self.denoiser, denoised.seen)
         return StepOutput(
             l_vae + l_diff + lambda_dt * l_dt,
-            {**terms_of(coded), "diffusion": l_diff.detach(), "distillation": l_dt.detach()},
+            {**terms_of(coded), **denoised.terms, "distillation": l_dt.detach()},
             signal,
         )
 

@@ -57,15 +57,14 @@ class RateLoop(TwoBranch):
         """L_diff + lambda_dt * L_dt: the units that the VAE is sure of are held near it."""
         assert self.vae is not None
         denoised = self.denoised(x, noise, sampled=False)
-        terms = {"diffusion": denoised.loss.detach()}
         if not lambda_dt:
-            return StepOutput(denoised.loss, terms)
+            return StepOutput(denoised.loss, denoised.terms)
         with torch.no_grad():
             teacher = self.vae.encode(x.images)
         sure = (1 - teacher.log_variance.exp()).clamp(min=0)
         l_dt = (sure * (teacher.mean - denoised.q.mean) ** 2).sum(dim=1).mean()
         loss = denoised.loss + lambda_dt * l_dt
-        return StepOutput(loss, {**terms, "distillation": l_dt.detach()})
+        return StepOutput(loss, {**denoised.terms, "distillation": l_dt.detach()})
 
     def compact(self, x: Views, noise: StepNoise, multiplier: float) -> StepOutput:
         """L_diff + mu * R, and the VAE learns to read and to draw z_sem."""
@@ -79,7 +78,7 @@ class RateLoop(TwoBranch):
         return StepOutput(
             l_sem + nll + l_back,
             {
-                "diffusion": denoised.loss.detach(),
+                **denoised.terms,
                 "rate": rate.detach(),
                 "vae_nll": nll.detach(),
                 "distillation": l_back.detach(),
@@ -129,6 +128,8 @@ class RateLoop(TwoBranch):
             size = head.weight[:d][~silent].norm(dim=1).mean()
         head.weight[:d][silent] = fresh[silent] * FREE * size / fresh.norm(dim=1).mean()
         head.bias[:d][silent] = 0
+        if self.redundancy is not None:
+            self.redundancy.reset()
 
     def standardise(self, x: Tensor) -> None:
         """Each unit to mean 0 and standard deviation 1 over x, the function of the network as it

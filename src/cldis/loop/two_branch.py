@@ -12,6 +12,7 @@ from cldis.config import Config
 from cldis.diffusion.process import NoiseProcess
 from cldis.loop.feedback.base import Feedback, ReverseSample
 from cldis.loop.phases import TrainingPhase
+from cldis.loop.redundancy import Redundancy
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.networks import build
 from cldis.networks.gaussian import Gaussian, kl_to_standard
@@ -33,7 +34,8 @@ class Denoised:
     """A batch behind the diffusion branch."""
 
     q: Gaussian  # q_sem(z|x), [n, d]
-    loss: Tensor  # scalar: L_diff
+    loss: Tensor  # scalar: L_diff, and the redundancy of q's means by its weight
+    terms: dict[str, Tensor]  # of the loss, for the log
     seen: ReverseSample  # what the feedback may look at
 
 
@@ -48,6 +50,8 @@ class TwoBranch(nn.Module, ABC):
         self.semantic = build.semantic_encoder(config.model) if diffusion else None
         self.denoiser = build.denoiser(config.model) if diffusion else None
         self.vae = build.vae(config.model) if vae else None
+        weighed = diffusion and config.diffusion.redundancy > 0
+        self.redundancy = Redundancy(config.model.units) if weighed else None
 
     def enter(self, phase: TrainingPhase, x: Tensor) -> None:
         """Change what a new phase begins with; x [n, 3, H, W] are training images."""
@@ -94,6 +98,8 @@ class TwoBranch(nn.Module, ABC):
     def denoised(self, x: Views, noise: StepNoise, sampled: bool | None = None) -> Denoised:
         """L_diff: the squared error of what the U-Net predicts from x_t and z_sem.
 
+        Where the settings ask for it the redundancy of z_sem is added.
+
         `sampled`: z_sem is a sample of q_sem, else its mean; None: if E_sem is Gaussian.
         """
         assert self.semantic is not None and self.denoiser is not None
@@ -103,6 +109,11 @@ class TwoBranch(nn.Module, ABC):
         x_t = self.process.add_noise(x.x0, noise.t, noise.noise)
         prediction = self.denoiser(x_t, noise.t, z, noise.drop)
         loss = F.mse_loss(prediction.float(), self.process.target(x.x0, noise.t, noise.noise))
+        terms = {"diffusion": loss.detach()}
+        if self.redundancy is not None:
+            told_twice = self.redundancy(q.mean)
+            loss = loss + self.config.diffusion.redundancy * told_twice
+            terms["redundancy"] = told_twice.detach()
         x0_hat = self.process.to_x0(prediction.detach().float(), x_t, noise.t)
         seen = ReverseSample(
             x.x0,
@@ -113,4 +124,4 @@ class TwoBranch(nn.Module, ABC):
             noise.probe_noise,
             noise.probe_uniform,
         )
-        return Denoised(q, loss, seen)
+        return Denoised(q, loss, terms, seen)

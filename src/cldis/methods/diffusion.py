@@ -15,5 +15,5 @@ class DiffusionBranch(TwoBranch):
     def forward(
         self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> StepOutput:
-        l_diff = self.denoised(x, noise).loss
-        return StepOutput(l_diff, {"diffusion": l_diff.detach()})
+        denoised = self.denoised(x, noise)
+        return StepOutput(denoised.loss, denoised.terms)

@@ -51,7 +51,7 @@ class DisDiff(TwoBranch):
         return StepOutput(
             l_diff + self.config.penalty_weight * l_dis,
             {
-                "diffusion": l_diff.detach(),
+                **branch.terms,
                 "invariant": invariant.mean().detach(),
                 "variant": variant.mean().detach(),
             },
