@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from cldis.bench.record import Damaged, Record, differences, read_record, record_settings
 from cldis.bench.statistics import Summary, summary
 from cldis.bench.suite import Suite
@@ -72,6 +74,14 @@ class Group:
     def summary(self, code: str, setting: str, column: Column) -> Summary:
         """The mean of `values` over seeds."""
         return summary([*self.values(code, setting, column).values()])
+
+
+def at_time(record: Record, code: str, column: Column, seconds: float) -> float:
+    """A score after `seconds` of training, on lines between the points of the curve."""
+    curve = record["curve"]
+    times = [point["seconds"] for point in curve]
+    scores = [column.of(point["codes"][code]["fast"]) for point in curve]
+    return float(np.interp(seconds, times, scores))
 
 
 def read_results(suite: Suite, results: Path) -> tuple[list[Group], list[str]]:

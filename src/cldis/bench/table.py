@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cldis.bench.plots import write_plots
 from cldis.bench.record import Record
-from cldis.bench.results import COLUMNS, DCI, Group, estimators, read_results
+from cldis.bench.results import COLUMNS, DCI, Group, at_time, estimators, read_results
 from cldis.bench.statistics import Summary, reached, summary
 from cldis.bench.suite import Suite
 from cldis.io import write_text
@@ -56,6 +56,7 @@ def page_text(
         for setting in sorted(set.intersection(*(g.settings() for g in own)), reverse=True):
             lines += [f"Setting `{setting}`:", "", *_scores(own, setting), ""]
             lines += _differences(suite, own, setting)
+        lines += _equal_time(suite, own)
         lines += _speed(own)
     lines += _machines(records)
     if damaged:
@@ -86,6 +87,40 @@ def _differences(suite: Suite, groups: Sequence[Group], setting: str) -> list[st
         return []
     text = "Paired by seed; an interval that holds 0 shows no difference:"
     return [text, "", *markdown(rows), ""]
+
+
+def _equal_time(suite: Suite, groups: Sequence[Group]) -> list[str]:
+    """The same differences where the method that ends first has ended, whatever images it saw."""
+    rows = [["difference", "codes", "n", *HEADS, "minutes"]]
+    largest = {g.method: g for g in sorted(groups, key=lambda group: group.images)}
+    for a, b in suite.pairs:
+        if a not in largest or b not in largest:
+            continue
+        one, other = largest[a], largest[b]
+        if one.images != other.images:
+            rows += _paired_in_time(one, other)
+    if len(rows) == 1:
+        return []
+    text = "Paired by seed at equal training time, `fast`, on lines between the points:"
+    return [text, "", *markdown(rows), ""]
+
+
+def _paired_in_time(one: Group, other: Group) -> list[list[str]]:
+    code, theirs = one.codes()[0], other.codes()[0]
+    pairs = [(r, s) for r in one.records for s in other.records if r["seed"] == s["seed"]]
+    if not pairs:
+        return []
+    times = [min(r["seconds"], s["seconds"]) for r, s in pairs]
+    entries = []
+    for column in COLUMNS:
+        found = [
+            at_time(r, code, column, time) - at_time(s, theirs, column, time)
+            for (r, s), time in zip(pairs, times, strict=True)
+        ]
+        entries.append(entry(summary(found), signed=True))
+    names = code if code == theirs else f"{code} - {theirs}"
+    minutes = f"{summary(times).mean / 60:.0f}"
+    return [[f"{one.method} - {other.method}", names, str(len(pairs)), *entries, minutes]]
 
 
 def _paired(one: Group, other: Group, setting: str) -> list[list[str]]:
