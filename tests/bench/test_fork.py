@@ -30,6 +30,14 @@ SUITE: Suite = dataclasses.replace(
 )
 
 
+def test_a_method_may_have_its_own_budget() -> None:
+    suite = dataclasses.replace(SUITE, budgets={"heavier": 192}, seeds=(0,))
+    assert [cell.name for cell in suite.cells()] == ["closed-rooms-96-s0", "heavier-rooms-192-s0"]
+    assert suite.beginning(suite.cells()[1]) == (suite.cells()[0], 48)
+    assert suite.beginning(suite.cells()[0]) is None
+    assert {cell.images for cell in suite.with_budget(32).cells()} == {32}
+
+
 def test_a_forked_cell_ends_as_one_from_scratch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -82,6 +83,17 @@ def test_differences_are_paired_by_seed(results: Path) -> None:
     wanted = interval([a - b for a, b in zip(CLOSED, VAE, strict=True)])
     assert numbers(found[4]) == pytest.approx(wanted, abs=6e-4)
     assert found[4].startswith("+")
+
+
+def test_differences_at_equal_time_are_read_off_the_curves(tmp_path: Path) -> None:
+    """One second per image here: both stood at 96 seconds, the second between two points."""
+    for seed, (mine, theirs) in enumerate([(0.8, 0.3), (0.7, 0.4)]):
+        write_made_up(tmp_path, cell("closed", seed), {48: 0.4, 96: mine})
+        other = dataclasses.replace(cell("vae", seed), images=192)
+        write_made_up(tmp_path, other, {48: 0.1, 72: theirs - 0.1, 120: theirs + 0.1, 192: 0.9})
+    found = row(page(tmp_path), "closed - vae", "z_sem - z_disen", "2")
+    assert numbers(found[4]) == pytest.approx(interval([0.5, 0.3]), abs=6e-4)
+    assert found[-1] == "2"  # minutes
 
 
 def test_images_until_the_goal(results: Path) -> None:

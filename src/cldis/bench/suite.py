@@ -119,7 +119,8 @@ class Suite:
         fork = self.forks.get(cell.method)
         if fork is None:
             return None
-        images = self.budgets.get(fork.method, cell.images)
+        own = self.images_of(fork.method)
+        images = cell.images if cell.images in own else max(own)
         return replace(cell, method=fork.method, images=images), fork.images
 
     def with_budget(self, images: int) -> Suite:

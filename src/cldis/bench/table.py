@@ -110,7 +110,7 @@ def _paired_in_time(one: Group, other: Group) -> list[list[str]]:
     pairs = [(r, s) for r in one.records for s in other.records if r["seed"] == s["seed"]]
     if not pairs:
         return []
-    times = [min(r["seconds"], s["seconds"]) for r, s in pairs]
+    times = [min(r["curve"][-1]["seconds"], s["curve"][-1]["seconds"]) for r, s in pairs]
     entries = []
     for column in COLUMNS:
         found = [
