@@ -35,6 +35,7 @@ def test_a_method_may_have_its_own_budget() -> None:
     assert [cell.name for cell in suite.cells()] == ["closed-rooms-96-s0", "heavier-rooms-192-s0"]
     assert suite.beginning(suite.cells()[1]) == (suite.cells()[0], 48)
     assert suite.beginning(suite.cells()[0]) is None
+    assert suite.curve(suite.cells()[1], 8) == [24, 48, 96, 192]
     assert {cell.images for cell in suite.with_budget(32).cells()} == {32}
 
 

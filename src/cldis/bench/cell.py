@@ -82,7 +82,7 @@ def run_cell(suite: Suite, cell: Cell, folder: Path, deadline: float | None) -> 
     config = run.config  # with the precision that this machine, or the first, settled on
     train(run, source, deadline)
     lines, curve = read_metrics(run.metrics), []
-    points = suite.points(cell.images, config.training.batch)
+    points = suite.curve(cell, config.training.batch)
     for seen in points:
         codes = score.trained_codes(config, run.checkpoints / f"{seen:012d}", images)
         curve.append(point(seen, seconds_until(lines, seen), codes, last=seen == points[-1]))

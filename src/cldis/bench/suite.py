@@ -99,6 +99,15 @@ class Suite:
         marks = [int(share * self.parts()) * self.every(images) for share in self.shares[:-1]]
         return sorted({min(math.ceil(mark / batch) * batch, end) for mark in marks} | {end})
 
+    def curve(self, cell: Cell, batch: int) -> list[int]:
+        """Images seen at each score of a cell: up to a fork those of the method that it leaves."""
+        own, beginning = self.points(cell.images, batch), self.beginning(cell)
+        if beginning is None:
+            return own
+        other, shared = beginning
+        before = [point for point in self.curve(other, batch) if point <= shared]
+        return before + [point for point in own if point > shared]
+
     def cells(self) -> list[Cell]:
         """In the order of work: all methods of the first seed first, small budgets first."""
         return [
