@@ -91,6 +91,7 @@ class TrainingConfig(Section):
     learning_rate_warmup: Images = Field(10_000, ge=0, description="images of linear warm-up")
     gradient_clip: float = Field(1.0, gt=0, le=1e12)
     ema: Images = Field(20_000, ge=1, description="images in the moving average of the weights")
+    flip: bool = Field(False, description="see half of the images mirrored, left to right")
     precision: Literal["auto", "no", "bf16"] = Field(
         "auto", description="auto: bf16 where the hardware has it; settled when a run starts"
     )
@@ -98,7 +99,9 @@ class TrainingConfig(Section):
     seed: int = Field(0, ge=0, lt=2**31)
     log_every: Images = Field(3_200, ge=1, description="images between log lines")
     checkpoint_every: Images = Field(32_000, ge=1, description="images between checkpoints")
-    sample_every: Images = Field(64_000, ge=1, description="images between sample grids")
+    sample_every: Images = Field(
+        8_000, ge=1, description="images between looks at held-out images, and sample grids"
+    )
     keep: int = Field(2, ge=1, le=10**6, description="checkpoints kept")
     start_from: Text = Field("", description="starter:NAME or a run to start from")
 
@@ -282,17 +285,8 @@ class Config(Section):
         Raises:
             ValueError: not of the form key=value, unknown key, or a value out of range.
         """
-        wanted: dict[str, Any] = {}
-        for item in overrides:
-            key, separator, text = item.partition("=")
-            key = key.strip()
-            if not separator:
-                raise ValueError(f"--set {item!r}: expected section.key=value")
-            _require_known(key)
-            wanted[key] = _value(text.strip())
-        implied = find_method(str(wanted["method"])).settings if "method" in wanted else {}
         values = self.to_dict()
-        for key, value in {**implied, **wanted}.items():
+        for key, value in settings_of(overrides).items():
             *sections, name = key.split(".")
             target = values
             for section in sections:
@@ -304,6 +298,24 @@ class Config(Section):
 def keys() -> list[str]:
     """Every settable key: dotted, or the name and weight of the method."""
     return list(Config().flat())
+
+
+def settings_of(overrides: Iterable[str]) -> dict[str, Any]:
+    """What `section.key=value` set, by key, and what the method among them is made of.
+
+    Raises:
+        ValueError: not of the form key=value, or an unknown key or method.
+    """
+    wanted: dict[str, Any] = {}
+    for item in overrides:
+        key, separator, text = item.partition("=")
+        key = key.strip()
+        if not separator:
+            raise ValueError(f"--set {item!r}: expected section.key=value")
+        _require_known(key)
+        wanted[key] = _value(text.strip())
+    implied = find_method(str(wanted["method"])).settings if "method" in wanted else {}
+    return {**implied, **wanted}
 
 
 def _require_known(key: str) -> None:

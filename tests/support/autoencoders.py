@@ -12,14 +12,14 @@ CHANNELS, PIXELS = 4, 2  # of the latents; pixels per latent along a side
 LATENTS = ("model.latent_channels=4", "model.latent_pixels=2", "model.patch=1")
 
 
-def write_tiny(folder: Path, seed: int = 0, channels: int = CHANNELS) -> Path:
-    """An AutoencoderTiny that halves the side; random weights."""
+def write_tiny(folder: Path, seed: int = 0, channels: int = CHANNELS, levels: int = 2) -> Path:
+    """An AutoencoderTiny that halves the side at each level but the first; random weights."""
     torch.manual_seed(seed)
     AutoencoderTiny(
-        encoder_block_out_channels=(8, 8),
-        decoder_block_out_channels=(8, 8),
-        num_encoder_blocks=(1, 1),
-        num_decoder_blocks=(1, 1),
+        encoder_block_out_channels=(8,) * levels,
+        decoder_block_out_channels=(8,) * levels,
+        num_encoder_blocks=(1,) * levels,
+        num_decoder_blocks=(1,) * levels,
         latent_channels=channels,
     ).save_pretrained(folder)
     return folder

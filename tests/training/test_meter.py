@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cldis.training.trainer import Meter
+from cldis.training.meter import Meter
 
 
 @pytest.mark.parametrize(("weight", "shown"), [(0.0, False), (2e-4, True)])

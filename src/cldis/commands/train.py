@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from cldis.commands.cli_common import INTERRUPTED, Commands, open_run
-from cldis.config import Config
+from cldis.config import Config, settings_of
 from cldis.methods import METHODS
 from cldis.text import command, say
 
@@ -18,7 +18,9 @@ def add(commands: Commands) -> None:
         "data", metavar="PATH_OR_NAME", help="folder, name (docs/data.md), or hf:NAME"
     )
     train.add_argument("--out", required=True, metavar="RUN", help="run folder to write")
-    train.add_argument("--recipe", help="see `cldis recipes` (default: cpu64)")
+    train.add_argument(
+        "--recipe", help="see `cldis recipes` (default: cpu64; for photos what suits their size)"
+    )
     train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
     train.add_argument(
         "--images", type=int, metavar="N", help="total images to see; phases keep their share"
@@ -64,14 +66,24 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _requested(options: argparse.Namespace) -> Config:
-    from cldis.training.recipes import DEFAULT, recipe_config, resized, stretched
+    from cldis.training.choice import choose, enlarged, side_of
+    from cldis.training.processes import is_main
+    from cldis.training.recipes import recipe_config, resized, stretched
 
-    config = recipe_config(options.recipe or DEFAULT)
+    recipe, words, side = options.recipe, "", side_of(options.data)
+    if recipe is None:
+        choice = choose(side, options.resolution, settings_of(options.overrides))
+        recipe, words = choice.recipe, choice.words
+    config = recipe_config(recipe)
     if options.images is not None:
         config = stretched(config, options.images)
     if options.resolution is not None:
         config = resized(config, options.resolution)
-    return config.with_overrides(options.overrides)
+    config = config.with_overrides(options.overrides)
+    for line in (words, enlarged(side, config)):
+        if line and is_main():
+            say(line)
+    return config
 
 
 def _resumed(out: Path, images: int | None) -> Config:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from cldis.config import Config
 from cldis.data import open_data
 from cldis.text import say
 from cldis.training.lock import run_lock
+from cldis.training.processes import is_main
 from cldis.training.run_data import is_run_data, record_place
 from cldis.training.run_folder import RunFolder
 from cldis.training.space import check_space
@@ -24,7 +24,7 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
             checkpoint, or another process writes into the run.
         OSError: full disk.
     """
-    main = int(os.environ.get("RANK", "0")) == 0
+    main = is_main()
     if not resume:
         check_space(config)  # before all images are decoded
     source = open_data(data, config.model.resolution, progress=main)

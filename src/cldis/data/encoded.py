@@ -12,12 +12,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cldis.data.cache import default_cache_dir, sample_checksum
-from cldis.data.source import ImageSource
 from cldis.io import read_json, user_path, write_json, writing
 from cldis.progress import progress_bar
 
@@ -28,8 +28,21 @@ Halves = NDArray[np.float16]
 Encode = Callable[[NDArray[np.uint8]], Halves]  # images [n, 3, H, W] -> [n, c, h, w]
 
 
+class Encodable(Protocol):
+    """What is asked of images that are encoded, a part of `ImageSource`."""
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: NDArray[Any]) -> NDArray[np.uint8]: ...
+
+    def label(self, index: int) -> str: ...
+
+
 def encoded_once(
-    source: ImageSource,
+    source: Encodable,
     coder: str,
     shape: tuple[int, int, int],
     encode: Encode,
@@ -75,7 +88,7 @@ def encoded_once(
 class Work:
     """One encoding, begun or not."""
 
-    source: ImageSource
+    source: Encodable
     stem: Path
     shape: tuple[int, int, int]
     encode: Encode

@@ -6,10 +6,13 @@ import os
 import stat
 from collections import Counter
 from pathlib import Path
+from statistics import median
 
+from cldis.arrays import spread
 from cldis.data.cache import CachedImages, NoImages, decoded_once, stamp
-from cldis.data.formats import EXTENSIONS
-from cldis.data.source import check_resolution
+from cldis.data.decode import quiet
+from cldis.data.formats import EXTENSIONS, open_image
+from cldis.data.source import MAX_RESOLUTION, check_resolution
 from cldis.io import user_path
 
 # images of formats that are not read (a camera's raw file would come out as its thumbnail)
@@ -17,6 +20,7 @@ UNREADABLE = {".heic", ".heif", ".jxl", ".svg", ".dng", ".nef", ".cr2", ".cr3", 
 UNREADABLE |= {".orf", ".rw2", ".raf", ".pef", ".jp2", ".j2k", ".tga", ".psd", ".eps", ".ico"}
 SHOWN_REASONS = 3
 LOOKED_AT = 100  # names looked at, per file that should be there
+MEASURED = 32  # files whose size in pixels is looked at
 # What our own commands write beside pictures: a folder with all files of a row is not image data.
 WRITTEN = (
     {"run.json", "config.json"},  # train
@@ -77,6 +81,24 @@ def may_hold(folder: Path, images: int, skipped: int) -> bool:
     """
     most = images + skipped
     return images <= len(_Scan(folder, most).files) <= most
+
+
+def typical_side(folder: Path) -> int | None:
+    """Median of the shorter side in pixels, over a few files; None: none of them is an image.
+
+    A large JPEG counts as half or a quarter, but never as less than `MAX_RESOLUTION`: it is not
+    decoded at more.
+    """
+    files = sorted(path for path, _ in _Scan(folder).files)
+    sides = []
+    with quiet():
+        for i in spread(len(files), MEASURED):
+            try:
+                with open_image(folder / files[i], MAX_RESOLUTION) as opened:
+                    sides.append(min(opened.image.size))
+            except Exception:  # Pillow's readers raise nearly everything on broken files
+                continue
+    return round(median(sides)) if sides else None
 
 
 class _Scan:

@@ -46,13 +46,21 @@ def open_data(
     if text.startswith("hf:"):
         return Hub(text.removeprefix("hf:"), resolution, cache_dir, progress)
     path = user_path(text)
-    if text and os.path.isdir(path):
+    if folder_of(text) is not None:
         return Folder(path, resolution, cache_dir, progress)
     if text and os.path.exists(path):
         raise ValueError(f"{text} is a single file, not a folder of images; give {path.parent}")
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text) and not os.path.isdir(path.parent):
         return Hub(text, resolution, cache_dir, progress)
     raise ValueError(_unknown(text, path))
+
+
+def folder_of(text: str) -> Path | None:
+    """The folder of images that `open_data` would open by these words; None: something else."""
+    if not text or text in CATALOGUE or text.startswith("hf:"):
+        return None
+    path = user_path(text)
+    return path if os.path.isdir(path) else None
 
 
 def _named(name: str) -> Reader:

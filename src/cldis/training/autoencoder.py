@@ -98,39 +98,48 @@ def find(name: str) -> Place:
         ValueError: not here, and the Hub does not give it; says which files to put where.
         OSError: the disk is full.
     """
-    path = user_path(name)
-    if path.is_dir():
-        if not holds(path):
-            raise ValueError(
-                f"autoencoder {name}: the folder does not hold {SETTINGS} and {WEIGHTS} (.bin "
-                f"files are pickles, and not read); put both there"
-            )
-        return Place(path.resolve(), path.resolve().name)
+    here = find_here(name)
+    if here is not None:
+        return here
     repository, _, revision = name.partition("@")
-    kept = default_cache_dir() / "autoencoders" / Path(repository).name
-    if holds(kept):
-        return Place(kept, name)
+    if user_path(name).is_dir():
+        raise ValueError(
+            f"autoencoder {name}: the folder does not hold {SETTINGS} and {WEIGHTS} (.bin "
+            f"files are pickles, and not read); put both there"
+        )
     if not REPOSITORY.fullmatch(repository):
         raise ValueError(
             f"autoencoder {name!r} is neither a folder here nor owner/name of the Hub; give a "
             f"folder with {SETTINGS} and {WEIGHTS} as model.space"
         )
     try:
-        found = _of_hub(repository, revision, offline=True)
-    except Exception:  # not in its cache
-        found = None
-    try:
-        found = found or _of_hub(repository, revision, offline=False)
+        found = _of_hub(repository, revision, offline=False)
     except Exception as error:  # network, rights, names: each library below raises its own types
         if isinstance(error, OSError) and error.errno in NO_SPACE:
             raise
         raise ValueError(
-            f"autoencoder {name} is not on this machine, and the Hub does not give it; get "
-            f"{SETTINGS} and {WEIGHTS} of {repository} from the Hub and put both into {kept}, or "
-            f"name a folder that has them with --set model.space=FOLDER"
+            f"autoencoder {name} is not on this machine, and the Hub does not give it; "
+            f"{how_to_get(name)}, or name a folder that has them with --set model.space=FOLDER"
         ) from None
     assert found is not None, "asked online, it is there or says why not"
     return found
+
+
+def find_here(name: str) -> Place | None:
+    """As `find`, on this machine alone: the folder, ours in the cache, or the cache of the Hub."""
+    path = user_path(name)
+    if path.is_dir():
+        return Place(path.resolve(), path.resolve().name) if holds(path) else None
+    kept = _kept(name)
+    if holds(kept):
+        return Place(kept, name)
+    repository, _, revision = name.partition("@")
+    return _in_cache_of_hub(repository, revision)
+
+
+def how_to_get(name: str) -> str:
+    """What to do where an autoencoder of the Hub is not here."""
+    return f"get {SETTINGS} and {WEIGHTS} of {name} from the Hub and put both into {_kept(name)}"
 
 
 def find_again(sha256: str, places: list[Place], offline: str = "") -> Place | None:
@@ -145,14 +154,8 @@ def find_again(sha256: str, places: list[Place], offline: str = "") -> Place | N
         if holds(place.folder) and hash_of(place.folder) == sha256:
             return place
     repository, _, revision = offline.partition("@")
-    if REPOSITORY.fullmatch(repository):
-        try:
-            found = _of_hub(repository, revision, offline=True)
-        except Exception:  # not there
-            return None
-        if found is not None and hash_of(found.folder) == sha256:
-            return found
-    return None
+    found = _in_cache_of_hub(repository, revision)
+    return found if found is not None and hash_of(found.folder) == sha256 else None
 
 
 def holds(folder: Path) -> bool:
@@ -253,6 +256,20 @@ def _outline(folder: Path, model: ModelConfig) -> nn.Module:
             f"{(3, side, side)}; use another autoencoder"
         )
     return made
+
+
+def _kept(name: str) -> Path:
+    """Where a person may put the two files of an autoencoder of the Hub."""
+    return default_cache_dir() / "autoencoders" / Path(name.partition("@")[0]).name
+
+
+def _in_cache_of_hub(repository: str, revision: str) -> Place | None:
+    if not REPOSITORY.fullmatch(repository):
+        return None
+    try:
+        return _of_hub(repository, revision, offline=True)
+    except Exception:  # not there; each library below raises its own types
+        return None
 
 
 def _of_hub(repository: str, revision: str, offline: bool) -> Place | None:

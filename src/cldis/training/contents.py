@@ -119,6 +119,7 @@ class MetricsLine(Content):
     sem_active_units: Count = 0
     disen_active_units: Count = 0
     warnings: list[str] = []
+    learning: Annotated[str, Field(max_length=20)] = ""  # `learning_curve.Sign.kind`
 
     @model_validator(mode="after")
     def _lists_are_per_unit(self) -> Self:

@@ -1,9 +1,14 @@
-"""The end of a run of several processes."""
+"""A run of several processes: which of them speaks, and how it ends."""
 
 from __future__ import annotations
 
 import os
 import sys
+
+
+def is_main() -> bool:
+    """Whether this process is the only one, or the first of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def leave(status: int) -> None:

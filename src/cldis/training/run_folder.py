@@ -19,6 +19,7 @@ from cldis.io import read_json, user_path, write_json, write_text
 from cldis.text import command
 from cldis.training.checkpoint import MODEL, checkpoints
 from cldis.training.contents import LARGEST, RunRecord, checked, config_in
+from cldis.training.processes import is_main
 
 if TYPE_CHECKING:
     from cldis.data.source import ImageSource
@@ -108,7 +109,7 @@ class RunFolder:
             "versions": versions(),
             "git": git_revision(),
             "machine": {"platform": platform.platform(), "python": platform.python_version()},
-            **plan_space(config, source, progress=os.environ.get("RANK", "0") == "0"),
+            **plan_space(config, source, progress=is_main()),
         }
         return cls(path, config, about)
 

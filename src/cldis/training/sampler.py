@@ -1,4 +1,5 @@
-"""Which images a step sees, and the seed of its noise: pure functions of (seed, step)."""
+"""Which images a step sees, which of them mirrored, and the seed of its noise: pure functions of
+(seed, step)."""
 
 from __future__ import annotations
 
@@ -31,6 +32,11 @@ class DataOrder:
             generator = np.random.default_rng([self.seed, epoch])
             self._epochs[epoch] = generator.permutation(len(self.indices))
         return self._epochs[epoch]
+
+
+def flips(seed: int, step: int, batch: int) -> NDArray[np.bool_]:
+    """Which rows of the global batch of `step` are seen mirrored, [batch]: half of them."""
+    return np.random.default_rng([seed, step, 1]).random(batch) < 0.5
 
 
 def step_seed(seed: int, step: int) -> int:

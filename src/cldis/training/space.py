@@ -6,9 +6,9 @@ the latents are scaled. Its images are encoded once, into the cache; training re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from cldis.config import Config
 from cldis.config_model import PIXELS
 from cldis.data.cache import default_cache_dir
-from cldis.data.encoded import Halves, encoded_once
+from cldis.data.encoded import Encodable, Halves, encoded_once
+from cldis.data.mirrored import Mirrored
 from cldis.data.source import ImageSource
 from cldis.images import to_model
 from cldis.io import user_path
@@ -39,6 +40,14 @@ from cldis.training.precision import best
 
 RECORD = "autoencoder"  # the entry in run.json, and in config.json of a saved model
 LEAST = 1e-3  # standard deviation that a channel is divided by at least
+
+Flips: TypeAlias = NDArray[np.bool_] | None  # which images are mirrored, [n]; None: none of them
+
+
+class Load(Protocol):
+    """Indices [n] to what training sees of these images, some of them mirrored."""
+
+    def __call__(self, indices: NDArray[Any], flips: Flips = None) -> Views: ...
 
 
 class RunLatents(Latents):
@@ -126,22 +135,40 @@ def plain_space(config: Config) -> Space:
 
 def view_loader(
     space: Space, config: Config, source: ImageSource, device: torch.device, progress: bool
-) -> Callable[[NDArray[Any]], Views]:
-    """A function from indices [n] to what training sees of these images, on `device`."""
+) -> Load:
+    """What training sees of images, on `device`.
+
+    Latents of mirrored images are encoded too where `training.flip` asks for them: mirrored latents
+    are not the latents of a mirrored image.
+    """
     images = loader(source, device)
+
+    def seen(indices: NDArray[Any], flips: Flips) -> torch.Tensor:
+        found = images(indices)
+        if flips is None:
+            return found
+        return torch.where(
+            torch.from_numpy(flips).to(device).view(-1, 1, 1, 1), found.flip(-1), found
+        )
+
     if not isinstance(space, RunLatents):
-        return lambda indices: Views.pixels(images(indices))
-    latents = _encoded(space.autoencoder, space.record["sha256"], config, source, progress)
+        return lambda indices, flips=None: Views.pixels(seen(indices, flips))
+    sources: list[Encodable] = [source, *([Mirrored(source)] if config.training.flip else [])]
+    coder = space.record["sha256"]
+    latents = [_encoded(space.autoencoder, coder, config, each, progress) for each in sources]
     scaled = space.scaled
 
-    def views(indices: NDArray[Any]) -> Views:
-        return Views(images(indices), scaled(torch.from_numpy(latents[indices]).to(device)))
+    def views(indices: NDArray[Any], flips: Flips = None) -> Views:
+        rows = latents[0][indices]
+        if flips is not None:
+            rows[flips] = latents[1][indices[flips]]
+        return Views(seen(indices, flips), scaled(torch.from_numpy(rows).to(device)))
 
     return views
 
 
 def _encoded(
-    network: torch.nn.Module, sha256: str, config: Config, source: ImageSource, progress: bool
+    network: torch.nn.Module, sha256: str, config: Config, source: Encodable, progress: bool
 ) -> Halves:
     """Unscaled latents of all images, made in bf16 and on a GPU where the machine has that."""
     device = torch.device(default_device())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -28,11 +27,13 @@ from cldis.progress import progress_bar
 from cldis.training import checkpoint, health
 from cldis.training.device import compile_networks
 from cldis.training.interrupts import Interrupts
-from cldis.training.log import MetricsLog
+from cldis.training.learning_curve import KEY, sign
+from cldis.training.log import MetricsLog, read_metrics
+from cldis.training.meter import Meter
 from cldis.training.optimizer import build_optimizer, in_order, set_steps
 from cldis.training.precision import settled
 from cldis.training.run_folder import RunFolder
-from cldis.training.sampler import DataOrder, step_seed
+from cldis.training.sampler import DataOrder, flips, step_seed
 from cldis.training.samples import sample_grid
 from cldis.training.space import open_space, view_loader
 from cldis.training.starter import load_starter
@@ -153,6 +154,7 @@ class Trainer:
         """One optimiser step over the global batch: the updates of the method, then C."""
         config, device = self.config, self.accelerator.device
         indices = self.order.step(step)
+        mirrored = flips(config.training.seed, step, len(indices)) if config.training.flip else None
         seed = step_seed(config.training.seed, step)
         generator = torch.Generator(device).manual_seed(seed)
         noise = StepNoise.draw(config, len(indices), generator)
@@ -167,8 +169,9 @@ class Trainer:
         for part in range(config.training.accumulate):
             start = part * self.accelerator.num_processes + self.accelerator.process_index
             start *= self.rows
+            rows = slice(start, start + self.rows)
             own = noise.rows(start, start + self.rows)
-            x = self.load(indices[start : start + self.rows])
+            x = self.load(indices[rows], None if mirrored is None else mirrored[rows])
             with self.accelerator.accumulate(self.model):
                 out = self.model(x, own, phase, self.feedback)
                 self.accelerator.backward(out.loss)
@@ -270,9 +273,16 @@ class Trainer:
         if len(x) >= 2:
             found = health.measure(model, x)
             words = health.warnings(found, self.config.model.units)
+            told = [f"warning: {text}" for text in words]
+            lines = read_metrics(self.run.metrics)
+            now = sign([*lines, {"images": self.images, **found}], self.config)
+            if now is not None:
+                if not any(line.get(KEY) == now.kind for line in lines):
+                    told.append(now.words(len(self.source)))
+                found[KEY] = now.kind
             self.log("health", {**found, "warnings": words})
-            for text in words if not self.quiet else []:
-                bar.write(f"warning: {text}")
+            for text in told if not self.quiet else []:
+                bar.write(text)
         sample_grid(model, self.space, x.rows(8), self.run.samples / f"{self.images:012d}.png")
 
     def log(self, kind: str, values: dict[str, Any]) -> None:
@@ -316,34 +326,6 @@ class Trainer:
             f"training.learning_rate (now {self.config.training.learning_rate}) or "
             f"training.precision=no"
         )
-
-
-class Meter:
-    """Means of the terms since the last line, each over the steps that had it, with the rate."""
-
-    def __init__(self) -> None:
-        self.words = ""
-        self.reset()
-
-    def reset(self) -> None:
-        self.terms: dict[str, list[float]] = {}
-        self.images, self.since, self.spent = 0, time.perf_counter(), time.process_time()
-
-    def add(self, terms: dict[str, float], images: int) -> None:
-        for name, value in terms.items():
-            self.terms.setdefault(name, []).append(value)
-        self.images += images
-
-    def take(self) -> dict[str, float]:
-        found = {name: sum(values) / len(values) for name, values in self.terms.items()}
-        found["images_per_second"] = self.images / (time.perf_counter() - self.since)
-        found["processor_seconds"] = time.process_time() - self.spent
-        shown = ["diffusion", "distillation", "vae_kl", "capacity"]
-        if not found.get("lambda_dt"):  # nothing holds the two codes together: no loss to watch
-            shown.remove("distillation")
-        self.words = " ".join(f"{name} {found[name]:.3g}" for name in shown if name in found)
-        self.reset()
-        return found
 
 
 def accelerator(config: Config) -> Accelerator:

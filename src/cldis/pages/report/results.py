@@ -10,6 +10,7 @@ from torch import Tensor
 from cldis.diffusion.kept import Start
 from cldis.navigation.directions import Directions
 from cldis.tracking.maps import Maps
+from cldis.training.learning_curve import sign
 from cldis.training.run_folder import RunFolder
 
 FORMAT = 2  # 1 calls the accuracies of a direction `told` and `sign`
@@ -129,6 +130,7 @@ class Report:
 
     def numbers(self) -> dict[str, Any]:
         """The content of `report.json`."""
+        learnt = sign(self.lines, self.run.config)
         numbers: dict[str, Any] = {
             "format": FORMAT,
             "method": self.run.config.method,
@@ -138,6 +140,7 @@ class Report:
             "data_missing": self.data_missing,
             "data_differs": self.data_differs,
             "health": self.health,
+            "learning": learnt.words(self.run.about["data"]["images"]) if learnt else "",
             "training": last(self.lines, "train"),
         }
         if self.drawn is not None:
