@@ -231,10 +231,28 @@ def test_training_never_runs_the_encoder(
     assert calls["encoder"] == 0 < calls["decoder"] <= 2  # a sample grid each
 
 
-def test_a_stopped_run_ends_in_the_same_weights(
+def test_mirrored_images_have_the_latents_of_mirrored_images(
     autoencoder: Path, source: ImageSource, photos: Path, tmp_path: Path
 ) -> None:
+    run = fresh(tmp_path / "run", autoencoder, source, photos, "training.flip=true")
+    load, space = (made := Trainer(run, source, quiet=True)).load, made.space
+    rows, flips = np.array([3, 5, 3]), np.array([True, False, False])
+    found, images = load(rows, flips), to_model(source.batch(rows))
+    assert torch.equal(found.images[0], images[0].flip(-1))
+    assert torch.equal(found.images[1:], images[1:])
+    expected = space.to_space(found.images)
+    torch.testing.assert_close(found.x0, expected, atol=0.05, rtol=0)  # bf16, half floats
+    assert (found.x0[0].flip(-1) - found.x0[2]).abs().max() > 0.2  # mirrored latents are others
+    assert torch.equal(load(rows).images, images)
+    assert torch.equal(load(rows).x0[1:], found.x0[1:])
+
+
+@pytest.mark.parametrize("flip", ["false", "true"])
+def test_a_stopped_run_ends_in_the_same_weights(
+    flip: str, autoencoder: Path, source: ImageSource, photos: Path, tmp_path: Path
+) -> None:
     more = ("training.checkpoint_every=32", "training.sample_every=1000000")
+    more += (f"training.flip={flip}",)
     whole = Trainer(fresh(tmp_path / "a", autoencoder, source, photos, *more), source, quiet=True)
     assert whole.fit()
     run = fresh(tmp_path / "b", autoencoder, source, photos, *more)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from cldis.cli import main
 from cldis.data.folder import typical_side
-from cldis.training.autoencoder import FILES
+from cldis.training.autoencoder import FILES, WEIGHTS
 from cldis.training.choice import Choice, choose, enlarged, side_of, suited
 from cldis.training.recipes import recipe_config
 from support.autoencoders import write_tiny
@@ -148,3 +150,39 @@ def test_the_choice_is_the_recipe_of_the_run(
     words = ["train", str(tmp_path / "photos"), "--out", str(out), "--resume", "--images", "8"]
     assert str(out / "autoencoder") in fails(capsys, *words)
     assert np.all([(out / name).is_file() for name in ("run.json", "report.html")])
+
+
+@pytest.mark.parametrize(
+    ("channels", "levels", "fix"),
+    [
+        (8, 4, ["model.latent_channels=8", "model.latent_pixels=8"]),
+        (4, 3, ["model.latent_channels=4", "model.latent_pixels=4"]),
+    ],
+)
+def test_an_autoencoder_of_other_latents_works_as_the_message_says(
+    channels: int,
+    levels: int,
+    fix: list[str],
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_tiny(cache / "autoencoders" / "taesd", channels=channels, levels=levels)
+    photos, out = collection(tmp_path / "photos", 150, 100), tmp_path / "run"
+    words = fails(capsys, "train", str(photos), "--out", str(out))
+    assert all(setting in words for setting in fix) and not out.exists()
+    said = dry(capsys, photos, *(word for setting in fix for word in ("--set", setting)))
+    side = 128 // 2 ** (levels - 1)
+    assert f"{channels} x {side} x {side} latents of {TAESD}" in said[3]
+
+
+def test_a_damaged_autoencoder_is_told_before_a_photo_is_decoded(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, out = collection(tmp_path / "photos", 150, 100), tmp_path / "run"
+    tensors = load_file(kept / WEIGHTS)
+    tensors.pop("encoder.layers.0.weight")
+    save_file({**tensors, "more": torch.zeros(1)}, kept / WEIGHTS)
+    words = fails(capsys, "train", str(photos), "--out", str(out))
+    assert "1 tensors are missing, 1 too many" in words and "get it again" in words
+    assert not out.exists() and list(kept.parents[1].iterdir()) == [kept.parent]

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.training.sampler import DataOrder, step_seed
+from cldis.training.sampler import DataOrder, flips, step_seed
 
 SIZES = st.integers(1, 40)
 BATCHES = st.integers(1, 50)
@@ -60,3 +60,18 @@ def test_step_seeds_are_distinct_and_fit(seed: int) -> None:
     assert len(set(seeds)) == 64
     assert all(0 <= value < 2**63 - 4096 for value in seeds)  # room for the number of a process
     assert seeds == [step_seed(seed, step) for step in range(64)]
+
+
+@given(SEEDS, st.integers(0, 10**6))
+def test_flips_depend_on_seed_and_step_alone(seed: int, step: int) -> None:
+    found = flips(seed, step, 64)
+    assert found.dtype == bool and found.shape == (64,)
+    assert np.array_equal(found, flips(seed, step, 64))
+    assert not np.array_equal(found, flips(seed, step + 1, 64))
+    assert not np.array_equal(found, flips((seed + 1) % 2**31, step, 64))
+
+
+def test_half_of_the_rows_are_mirrored_each_for_itself() -> None:
+    found = np.array([flips(0, step, 16) for step in range(1000)])
+    assert abs(found.mean() - 0.5) < 0.02
+    assert np.abs(found.mean(axis=0) - 0.5).max() < 0.06

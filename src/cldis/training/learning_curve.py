@@ -17,7 +17,7 @@ from typing import Any, Literal
 from cldis.config import Config
 from cldis.text import number
 
-HARDLY = 0.01  # a fall of the held-out loss by less is none, a rise by more is one
+HARDLY = 0.02  # a fall of the held-out loss by less is none, a rise by more is one
 LEAST = 2  # looks in each of the two stretches
 KEY = "learning"  # in a line of the log: the kind of sign that was given then
 
