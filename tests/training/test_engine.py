@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from cldis.training import health
 from cldis.training.checkpoint import checkpoints, load_tensors
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
+from cldis.training.sampler import flips
 from cldis.training.trainer import Diverged, Trainer, train
 from training.harness import (
     Server,
@@ -47,6 +49,28 @@ LEARN = [
     "training.log_every=400",
     "training.checkpoint_every=1600",
 ]
+
+
+def test_steps_see_mirrored_images_where_they_are_asked_for(tmp_path: Path) -> None:
+    for flip in (False, True):
+        words = (f"training.flip={str(flip).lower()}", "training.accumulate=2")
+        made, told = trainer(tmp_path / words[0], *words), []
+        load = made.load
+
+        def listen(indices: Any, mirrored: Any = None, load: Any = load, told: Any = told) -> Views:
+            told.append(mirrored)
+            return load(indices, mirrored)  # type: ignore[no-any-return]
+
+        made.load = listen  # type: ignore[assignment]
+        made.step(3)
+        if flip:
+            assert np.array_equal(np.concatenate(told), flips(0, 3, 8))
+        else:
+            assert told == [None, None]
+    rows, mirrored = np.array([7, 9]), np.array([True, False])
+    images, found = to_model(made.source.batch(rows)), load(rows, mirrored)
+    assert torch.equal(found.images, torch.stack([images[0].flip(-1), images[1]]))
+    assert found.x0 is found.images and not torch.equal(found.images[0], images[0])
 
 
 @pytest.mark.parametrize("method", ["vae", "diffusion", "closed"])
