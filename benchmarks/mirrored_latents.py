@@ -3,7 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/mirrored_latents.py TAESD ../shared/data
 
 TAESD is a folder with the two files of `madebyollin/taesd`; the other one holds the photos, `hands`
-and `clothing`. 64 photos of each, spread over the collection, at 128 px. Writes
+and `clothing`. 32 photos of each, spread over the collection, at 128 px. Writes
 results/mirrored_latents.json, PSNR in dB:
 
 `photo`: of the photo drawn from its latents. `encoded`: the same of the mirrored photo.
@@ -30,7 +30,7 @@ from cldis.networks.space import decoded, encoded
 from cldis.training.autoencoder import hash_of, open_autoencoder
 from cldis.training.recipes import recipe_config
 
-IMAGES = 64
+IMAGES = 32
 
 
 @torch.no_grad()
