@@ -70,19 +70,22 @@ def _requested(options: argparse.Namespace) -> Config:
     from cldis.training.processes import is_main
     from cldis.training.recipes import recipe_config, resized, stretched
 
-    recipe, words, side = options.recipe, "", side_of(options.data)
+    def tell(words: str) -> None:
+        if words and is_main():
+            say(words)
+
+    recipe, side = options.recipe, side_of(options.data)
     if recipe is None:
         choice = choose(side, options.resolution, settings_of(options.overrides))
-        recipe, words = choice.recipe, choice.words
+        recipe = choice.recipe
+        tell(choice.words)  # before the settings are refused for what does not suit it
     config = recipe_config(recipe)
     if options.images is not None:
         config = stretched(config, options.images)
     if options.resolution is not None:
         config = resized(config, options.resolution)
     config = config.with_overrides(options.overrides)
-    for line in (words, enlarged(side, config)):
-        if line and is_main():
-            say(line)
+    tell(enlarged(side, config))
     return config
 
 

@@ -147,9 +147,8 @@ def view_loader(
         found = images(indices)
         if flips is None:
             return found
-        return torch.where(
-            torch.from_numpy(flips).to(device).view(-1, 1, 1, 1), found.flip(-1), found
-        )
+        mirrored = torch.from_numpy(flips).to(device).view(-1, 1, 1, 1)
+        return torch.where(mirrored, found.flip(-1), found)
 
     if not isinstance(space, RunLatents):
         return lambda indices, flips=None: Views.pixels(seen(indices, flips))
