@@ -33,8 +33,15 @@ from explorer.visits import (
 
 def test_the_page_opens_with_a_photo_and_a_slider_per_unit(page: Any) -> None:
     assert "rooms" in page.title()
-    assert page.locator(".sliders input[type=range]").count() == 16
-    assert page.locator("img.heat").count() == 16
+    sliders, folded = (
+        page.locator(".sliders input[type=range]"),
+        page.get_by_text("next to nothing"),
+    )
+    assert f"{16 - sliders.count()} that change" in folded.inner_text()
+    folded.click()
+    page.locator("#slider-15").wait_for()
+    assert sliders.count() == page.locator("img.heat").count() == 16
+    assert page.locator(".region").count() > 2
     assert page.locator("#stage figure").count() == 4
     assert loaded(page, ".photos") == 12
     photo, alone, after = (shown(page, word) for word in ("Photo", "code alone", "After"))

@@ -153,21 +153,18 @@ class Page:
                     f"<h2>Directions</h2><p>One slider per {self.studio.kind}, in standard "
                     f"deviations. Beside it, where it changes pictures{self.order()}.</p>"
                 )
+                regions: dict[str, list[int]] = {}
+                for row in self.active:
+                    regions.setdefault(self.studio.rows[row].region, []).append(row)
                 made: dict[int, Any] = {}
-                regions = dict.fromkeys(self.studio.rows[row].region for row in self.active)
-                for word in regions:
-                    gr.HTML(f'<h3 class="region">{word}</h3>')
-                    with gr.Column(elem_classes=["sliders"]):
-                        for row in self.active:
-                            if self.studio.rows[row].region == word:
-                                made[row] = self.slider(row)
+                with gr.Column(elem_classes=["sliders"]):
+                    for word, rows in regions.items():
+                        gr.HTML(f"<h3>{word}</h3>", elem_classes=["region"], padding=False)
+                        made |= {row: self.slider(row) for row in rows}
                 still = [row for row in range(len(self.studio.rows)) if row not in made]
                 if still:
                     words = f"{len(still)} that change next to nothing"
-                    with (
-                        gr.Accordion(words, open=False),
-                        gr.Column(elem_classes=["sliders"]),
-                    ):
+                    with gr.Accordion(words, open=False), gr.Column(elem_classes=["sliders"]):
                         made |= {row: self.slider(row) for row in still}
                 self.sliders = [made[row] for row in range(len(self.studio.rows))]
         self.view = [status, stage, links]
