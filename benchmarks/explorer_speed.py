@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import time
+import timeit
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,12 +29,7 @@ STEPS = (1, 2, 4, 6, 8)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(3):
-        began = time.process_time()
-        work()
-        taken.append(time.process_time() - began)
-    return round(min(taken), 3)
+    return round(min(timeit.repeat(work, time.process_time, repeat=3, number=1)), 3)
 
 
 def speed(studio: Studio) -> dict[str, float]:
@@ -62,9 +58,8 @@ def errors(studio: Studio) -> dict[str, float]:
             off += float((begin.start.edited(begin.start.again + change)[0] - f).abs().mean())
         return round(off / moved, 3)
 
-    found = {}
-    for n in STEPS:
-        found[f"{n} steps"] = error(lambda b, z, n=n: model.decode(z, b.start.noise, n, fast=True))
+    quick = {n: lambda b, z, n=n: model.decode(z, b.start.noise, n, fast=True) for n in STEPS}
+    found = {f"{n} steps": error(quick[n]) for n in STEPS}
     if model.loop.vae is not None:
         found["vae"] = error(lambda _, z: model.decode_vae(z))
     return found
@@ -75,10 +70,8 @@ def main(out: str, *runs: str) -> None:
     found = []
     for run in runs:
         studio = Studio.open(run)
-        about = {"data": studio.run.about["data"]["name"], "resolution": studio.resolution}
-        about |= {"method": studio.run.config.method}
-        found.append({**about, "seconds": speed(studio), "error_of_preview": errors(studio)})
-        print(found[-1], flush=True)
+        name = f"{studio.run.about['data']['name']} {studio.resolution} {studio.run.config.method}"
+        found.append({"run": name, "seconds": speed(studio), "error": errors(studio)})
     write_json(Path(out), found)
 
 
