@@ -405,5 +405,5 @@ def test_the_loop_draws_by_diffusion_and_its_vae_beside_it() -> None:
 
 def test_units_that_say_nothing_are_not_shown() -> None:
     std = torch.tensor([0.5, 0.049, 2.0, 0.19])
-    assert Model(small_loop(), torch.zeros(4), std).active_units == [2, 0]
-    assert Model(small_loop(), torch.zeros(4), torch.ones(4)).active_units == [0, 1, 2, 3]
+    assert Model(small_loop(), torch.zeros(4), std).shown_units == [2, 0]
+    assert Model(small_loop(), torch.zeros(4), torch.ones(4)).shown_units == [0, 1, 2, 3]

@@ -29,7 +29,7 @@ from cldis.training.space import open_space, plain_space
 from cldis.training.weights import Origin, open_networks
 
 STEPS = 20
-SILENT = 0.1  # of the largest standard deviation of a unit
+SHOWN = 0.1  # of the largest standard deviation of a unit
 CHUNK = 256  # images of a source that are read at a time
 
 
@@ -84,13 +84,15 @@ class Model:
         return self.config.model.units
 
     @property
-    def active_units(self) -> list[int]:
+    def shown_units(self) -> list[int]:
         """Units whose standard deviation is at least a tenth of the largest, the largest first.
 
-        The others say next to nothing: the rate loop switches units off, and a VAE does.
+        The others are not drawn, as they say next to nothing: the rate loop switches units off, and
+        a VAE does. They may be active in the sense of `cldis.training.health`, whose yardstick is
+        the prior and not the other units.
         """
         order = torch.argsort(self.unit_std, descending=True, stable=True).tolist()
-        return [unit for unit in order if self.unit_std[unit] >= SILENT * self.unit_std.max()]
+        return [unit for unit in order if self.unit_std[unit] >= SHOWN * self.unit_std.max()]
 
     @property
     def diffuses(self) -> bool:

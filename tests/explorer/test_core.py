@@ -12,8 +12,11 @@ from PIL import Image
 
 from cldis.config import Config
 from cldis.data.rendered.rooms import Rooms
+from cldis.explorer.actions import Actions
 from cldis.explorer.collection import Collection
 from cldis.explorer.pictures import draw_map, map_hit, map_places
+from cldis.explorer.received import Received
+from cldis.explorer.regions import region
 from cldis.explorer.server import free_port
 from cldis.explorer.sessions import IDLE, MOST, Session, Sessions
 from cldis.explorer.studio import Studio
@@ -48,9 +51,74 @@ def test_no_amount_is_the_photo_and_a_preview_is_near_the_edit(studio: Studio) -
     assert (quick - full).abs().mean() < change
 
 
+def test_a_strip_shows_edits_of_several_photos(studio: Studio) -> None:
+    strip = studio.strip(0)
+    assert strip.shape == (3, 3, 3, 64, 64)
+    for i, (low, middle, high) in enumerate(strip):
+        begin = studio.sample(i)
+        assert torch.equal(middle, begin.image)
+        for shown, amount in ((low, -2.0), (high, 2.0)):
+            expected = studio.preview(begin, amounts(studio, r0=amount))
+            torch.testing.assert_close(shown, expected, rtol=0, atol=1e-3)
+    heat = (strip[:, 2] - strip[:, 0]).abs().mean(dim=(0, 1))
+    shown = torch.from_numpy(studio.rows[0].heat)
+    torch.testing.assert_close(shown / shown.max(), heat / heat.max())
+    assert studio.strip(0) is strip  # drawn once
+
+
+def test_the_code_alone_is_drawn_from_a_random_start(studio: Studio) -> None:
+    begin = studio.sample(5)
+    again = studio.model.reconstruct(begin.image[None], studio.steps)
+    torch.testing.assert_close(begin.alone, again["random"][0], rtol=0, atol=1e-4)
+    assert (begin.alone - begin.image).abs().mean() > 0.01
+
+
+def box(top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    heat = np.zeros((40, 40), np.float32)
+    heat[top:bottom, left:right] = 0.5
+    return heat
+
+
+@pytest.mark.parametrize(
+    ("heat", "word"),
+    [
+        (np.ones((40, 40), np.float32), "everywhere"),
+        (box(0, 15, 0, 40), "top"),
+        (box(25, 40, 0, 40), "bottom"),
+        (box(0, 40, 4, 14), "left"),
+        (box(5, 10, 30, 38), "top right"),
+        (box(30, 40, 0, 12), "bottom left"),
+        (box(12, 30, 10, 28), "middle"),
+        (1 - 2 * box(3, 37, 3, 37), "edges"),
+        (box(0, 0, 0, 0), "nowhere"),
+    ],
+)
+def test_a_region_has_a_word(heat: np.ndarray, word: str) -> None:
+    assert region(heat) == region(heat * 1e-3) == word
+    turned = {"top": "left", "bottom": "right", "left": "top"}
+    assert region(heat.T) == turned.get(word, region(heat.T))
+
+
+def test_a_picture_that_is_overtaken_is_not_shown(studio: Studio, tmp_path: Path) -> None:
+    actions = Actions(studio, Sessions(len(studio.rows)), Received(tmp_path))
+    one, two = (amounts(studio, r0=value) for value in (1.0, 2.0))
+    actions.sessions.get("a").photo = studio.sample(3)
+    for moved in (one, two):
+        actions.preview("a", moved)
+    assert actions.follow("a", one) is None  # the slider has gone on
+    shown = actions.follow("a", two)
+    assert shown is not None and "+2." in shown[0] and 'class="stage done"' in shown[1]
+    assert shown == actions.settle("a", two)
+    assert actions.follow("a", one) is None
+
+
 def test_rows_are_sorted_by_score_where_there_is_one(studio: Studio, run: Path) -> None:
     strength = [float(row.heat.mean()) for row in studio.rows]
-    assert strength == sorted(strength, reverse=True)
+    assert strength == sorted(strength, reverse=True) and len(strength) == 16
+    active = [row.active for row in studio.rows]
+    assert active == sorted(active, reverse=True)  # those that change nothing come last
+    assert [value >= 0.03 * strength[0] for value in strength] == active
+    assert 5 < sum(active)
     copy = run.with_name("tracked")
     shutil.copytree(run, copy)
     scores = tracking_scores([None if k == 2 else k / 20 for k in range(16)])
@@ -72,7 +140,9 @@ def test_a_run_of_the_vae_alone_is_drawn_by_it(tmp_path: Path) -> None:
     begin, still = studio.sample(2), amounts(studio)
     assert begin.start.noise is None and len(studio.rows) == 4 and studio.kind == "unit"
     assert torch.equal(studio.edited(begin, still), begin.image)
-    torch.testing.assert_close(begin.again, studio.model.decode_vae(begin.z[None])[0])
+    drawn = studio.model.decode_vae(begin.z[None])
+    torch.testing.assert_close(begin.start.again, drawn)
+    torch.testing.assert_close(begin.alone, drawn[0])
     moved = amounts(studio, r0=2.0)
     full = studio.edited(begin, moved)
     assert (full - begin.image).abs().max() > 0.01

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import select
 import socket
 import time
@@ -155,14 +156,18 @@ def test_bad_values_are_refused_in_words(client: Client, functions: dict[str, in
     zeros = [0.0] * 16
     bad = [1e9, -3.1, float("nan"), float("inf"), "1", None, True, [1], {"value": 1}, 10**400]
     asked: list[tuple[object, object]] = []
-    for name in ("preview", "settle", "undone", "settle_1"):
+    for name in ("preview", "follow", "undone", "settle", "settle_1"):
         asked += [(functions[name], [value, *zeros[1:]]) for value in bad]
         asked += [(functions[name], data) for data in ([], zeros[1:], [*zeros, 0.0], {}, "x", 7)]
     rows: list[object] = [-1, 16, 0.5, float("nan"), "0", None, True, [0], {}]
     for name in ("draw", "mapped"):
         asked += [(functions[name], [row]) for row in rows]
-    asked += [(functions["name"], [row, "x"]) for row in rows]
-    asked += [(functions["name"], [0, text]) for text in (None, 7, "x" * 61, ["a"])]
+    boxes = re.search(r"sends (\d+) values", client.join(functions["renamed"], [])[1])
+    assert boxes
+    texts: list[object] = ["wall"] * int(boxes[1])
+    bad_texts: list[object] = [None, 7, "x" * 61, ["a"]]
+    asked += [(functions["renamed"], [*texts[1:], text]) for text in bad_texts]
+    asked += [(functions["renamed"], data) for data in ([], [*texts, "x"], "x")]
     asked += [(functions["mixed"], [rows]) for rows in (None, 0, [16], [-1], [True], [0] * 17, "0")]
     asked += [(functions["listed"], [what, 0, []]) for what in ("codes", None, 0, ["outliers"])]
     asked += [(number, []) for number in (-1, 10**6, None, "0", 0.5, True, [0])]

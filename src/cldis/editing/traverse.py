@@ -19,8 +19,9 @@ AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 def traverse_units(
     model: Model, photos: Photos, out: Path, progress: bool = True, steps: int = STEPS
 ) -> Path:
-    """Write `unit_NN.png` per active unit, `overview.png` (first photo, one row per unit), and
-    `traversals.json` with how much each unit changes the picture, in [0, 2] per pixel.
+    """Write `unit_NN.png` per unit of `Model.shown_units`, `overview.png` (first photo, one row
+    per unit), and `traversals.json` with how much each unit changes the picture, in [0, 2] per
+    pixel.
 
     Returns the overview. Shifts are in standard deviations of the unit.
     """
@@ -28,7 +29,7 @@ def traverse_units(
     rows: dict[int, Tensor] = {}
     changes: dict[int, float] = {}
     captions = [f"{amount:+g}" for amount in AMOUNTS]
-    units = sorted(model.active_units)
+    units = sorted(model.shown_units)
     for unit in each(units, len(units), "traverse", "units", not progress):
         cells = model.traverse_from(start, unit, AMOUNTS)
         middle = cells[:, AMOUNTS.index(0.0)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -65,6 +65,7 @@ class Actions:
         session = self.sessions.get(key)
         if session.photo is None:
             return views.status("Choose a photo first.", "bad"), "", ""
+        session.wanted = tuple(amounts)
         drawn = self.studio.preview(session.photo, amounts)
         words = self.words(amounts)
         return (
@@ -73,9 +74,21 @@ class Actions:
             "",
         )
 
+    def follow(self, key: str, amounts: Sequence[float]) -> View | None:
+        """The full edit after its preview; None where the sliders have gone on meanwhile."""
+        session = self.sessions.get(key)
+        if session.wanted != tuple(amounts):
+            return None
+        view = self._full(session, amounts)
+        return view if session.wanted == tuple(amounts) else None
+
     def settle(self, key: str, amounts: Sequence[float]) -> View:
         """The edit in full."""
         session = self.sessions.get(key)
+        session.wanted = tuple(amounts)
+        return self._full(session, amounts)
+
+    def _full(self, session: Session, amounts: Sequence[float]) -> View:
         begin = session.photo
         if begin is None:
             return views.status("Choose a photo first.", "bad"), "", ""
@@ -106,13 +119,26 @@ class Actions:
         shown = views.strip(frames, PLACES, session.photo, label)
         yield views.status(f"Done: {session.photo.name} along {label}."), shown
 
-    def rename(self, row: int, name: str) -> str:
-        """Status after naming a row."""
-        try:
+    def strips(self, rows: Sequence[int]) -> Iterator[tuple[str, dict[int, str]]]:
+        """Status, and the strips of rows on several photos as they are drawn."""
+        for done, row in enumerate(rows, 1):
+            shown = {row: views.triples(self.studio, row)}
+            yield views.status(f"Computing: strip {done} of {len(rows)} …", "busy"), shown
+        yield views.status("Write what a strip shows beside it; Enter keeps the name."), {}
+
+    def rename(self, names: Mapping[int, str]) -> str:
+        """Status after naming rows; an empty name, or the one that a row has, changes nothing."""
+        done, refused = [], []
+        for row, name in names.items():
             before = self.studio.label(row)
-            return views.status(f"{before} is now called {self.studio.rename(row, name)}.")
-        except (ValueError, OSError) as error:
-            return views.status(f"{error}", "bad")
+            if name.strip() in ("", before):
+                continue
+            try:
+                done.append(f"{before} is now called {self.studio.rename(row, name)}")
+            except (ValueError, OSError) as error:
+                refused.append(str(error))
+        words = ". ".join([*refused, *done]) or "No name is new"
+        return views.status(f"{words}.", "bad" if refused else "done")
 
     def second_sample(self, key: str, index: object, chosen: Sequence[int]) -> Iterator[Mixture]:
         """Take a sample as the second photo of a mix."""
@@ -268,7 +294,7 @@ class Actions:
         text = f"Computing: the model reads {name} …"
         yield views.status(text, "busy"), views.waiting(self.studio, image, name), ""
         session.photo = make()
-        yield self.settle(key, session.amounts)
+        yield self._full(session, session.amounts)
 
     def _second(
         self, key: str, find: Callable[[], Photo], chosen: Sequence[int]

@@ -14,7 +14,7 @@ from cldis.explorer.gradio_parts import GalleryOutput, PictureOutput, untouched
 from cldis.explorer.pictures import coarse, picture
 from cldis.explorer.received import Received
 from cldis.explorer.sessions import Sessions
-from cldis.explorer.studio import REACH, Studio
+from cldis.explorer.studio import MEASURED, REACH, SHIFT, Studio
 from cldis.explorer.uploads import FORMATS, MAX_BYTES, MAX_PHOTOS
 
 LISTS = [("extremes of a direction", "extremes"), ("neighbours of my photo", "neighbours")]
@@ -52,6 +52,8 @@ class Page:
     def __init__(self, studio: Studio, actions: Actions, page: gr.Blocks) -> None:
         self.studio, self.actions, self.page = studio, actions, page
         self.named: list[Any] = []  # drop-downs that list the directions
+        rows = studio.rows
+        self.active = [i for i, row in enumerate(rows) if row.active] or list(range(len(rows)))
         name = studio.run.path.name
         gr.HTML(
             f"<h1>{html.escape(name)} <small>cldis explorer</small></h1>"
@@ -60,6 +62,8 @@ class Page:
         )
         with gr.Tab("Edit"):
             self.edit()
+        with gr.Tab("Names") as tab:
+            self.names(tab)
         with gr.Tab("Mix"):
             self.mix()
         with gr.Tab("Many photos"):
@@ -69,8 +73,15 @@ class Page:
         with gr.Tab("Run") as tab:
             text = gr.HTML()
             tab.select(self.actions.run_page, None, text, **HIDDEN)
-        self.naming()
-        page.load(self.opened, None, [*self.sliders, *self.named], **HIDDEN)
+        everywhere = [*self.sliders, *self.named]
+        page.load(self.opened, None, [*everywhere, *self.boxes], **HIDDEN)
+        gr.on(
+            [self.keep.click, *[box.submit for box in self.boxes]],
+            self.renamed,
+            self.boxes,
+            [self.told, *everywhere],
+            **HIDDEN,
+        )
         page.load(self.first, None, self.view, **FULL)
 
     def gallery(self, label: str) -> Any:
@@ -137,18 +148,25 @@ class Page:
                     drawing = gr.Button("Draw strip and animation", size="sm")
                     strip_status = gr.HTML()
                     strip = gr.HTML(elem_id="strip")
-                with gr.Accordion("Name a direction", open=False):
-                    self.pick = self.direction("Direction to name")
-                    self.text = gr.Textbox(label="Name", max_length=60, max_lines=1)
-                    self.give = gr.Button("Give this name", size="sm")
-                    self.name_status = gr.HTML(elem_id="name-status")
             with gr.Column(scale=3, min_width=320):
                 gr.HTML(
                     f"<h2>Directions</h2><p>One slider per {self.studio.kind}, in standard "
                     f"deviations. Beside it, where it changes pictures{self.order()}.</p>"
                 )
+                regions: dict[str, list[int]] = {}
+                for row in self.active:
+                    regions.setdefault(self.studio.rows[row].region, []).append(row)
+                made: dict[int, Any] = {}
                 with gr.Column(elem_classes=["sliders"]):
-                    self.sliders = [self.slider(row) for row in range(len(self.studio.rows))]
+                    for word, rows in regions.items():
+                        gr.HTML(f"<h3>{word}</h3>", elem_classes=["region"], padding=False)
+                        made |= {row: self.slider(row) for row in rows}
+                still = [row for row in range(len(self.studio.rows)) if row not in made]
+                if still:
+                    words = f"{len(still)} that change next to nothing"
+                    with gr.Accordion(words, open=False), gr.Column(elem_classes=["sliders"]):
+                        made |= {row: self.slider(row) for row in still}
+                self.sliders = [made[row] for row in range(len(self.studio.rows))]
         self.view = [status, stage, links]
         samples.select(self.sample, None, self.view, **FULL)
         photo.change(self.uploaded, photo, [photo, *self.view], **FULL)
@@ -158,7 +176,7 @@ class Page:
             self.sliders,
             self.view,
             **PREVIEW,
-        ).then(self.settle, self.sliders, self.view, **FULL, **LAST)
+        ).then(self.follow, self.sliders, self.view, **FULL, **LAST)
         for button, step, given in ((undo, self.undone, self.sliders), (reset, self.cleared, None)):
             clicked = button.click(step, given, self.sliders, **HIDDEN)
             clicked.then(self.settle, self.sliders, self.view, **FULL)
@@ -183,14 +201,24 @@ class Page:
                 elem_id=f"slider-{row}",
             )
 
-    def naming(self) -> None:
-        gr.on(
-            [self.give.click, self.text.submit],
-            self.name,
-            [self.pick, self.text],
-            [self.name_status, *self.sliders, *self.named],
-            **HIDDEN,
+    def names(self, tab: Any) -> None:
+        gr.HTML(
+            f"<p>Each {self.studio.kind} on {MEASURED} photos: moved down by {SHIFT:g} standard "
+            f"deviations, as the photo is, moved up. What do the strips of a row have in common? "
+            f"Names are kept in the run.</p>"
         )
+        self.told = gr.HTML(views.status("Loading …", "busy"), elem_id="name-status")
+        strips, self.boxes = [], []
+        for row in self.active:
+            with gr.Row(equal_height=False):
+                with gr.Column(scale=3, min_width=320):
+                    strips.append(gr.HTML())
+                with gr.Column(scale=1, min_width=200):
+                    number, where = self.studio.rows[row].number, self.studio.rows[row].region
+                    label = f"Name of {self.studio.kind} {number} · {where}"
+                    self.boxes.append(gr.Textbox(label=label, max_length=60, max_lines=1))
+        self.keep = gr.Button("Keep these names", size="sm")
+        tab.select(self.strips, None, [self.told, *strips], **REST)
 
     def mix(self) -> None:
         gr.HTML(
@@ -266,7 +294,7 @@ class Page:
 
     def opened(self) -> list[Any]:
         self.studio.refresh()
-        return self.labels()
+        return [*self.labels(), *[self.studio.name(row) for row in self.active]]
 
     def first(self, request: gr.Request) -> Iterator[Any]:
         yield from self.actions.open_sample(key(request), 0)
@@ -287,6 +315,10 @@ class Page:
     def settle(self, request: gr.Request, *amounts: float) -> Any:
         return self.actions.settle(key(request), amounts)
 
+    def follow(self, request: gr.Request, *amounts: float) -> Any:
+        view = self.actions.follow(key(request), amounts)
+        return [gr.skip() for _ in self.view] if view is None else view
+
     def undone(self, request: gr.Request, *amounts: float) -> Any:
         return self.one_or_all(self.actions.undo(key(request), amounts))
 
@@ -300,8 +332,13 @@ class Page:
     def draw(self, row: int, request: gr.Request) -> Iterator[Any]:
         yield from self.actions.strip(key(request), row)
 
-    def name(self, row: int, name: str) -> list[Any]:
-        return [self.actions.rename(row, name), *self.labels()]
+    def strips(self) -> Iterator[Any]:
+        for status, shown in self.actions.strips(self.active):
+            yield [status, *[shown.get(row, gr.skip()) for row in self.active]]
+
+    def renamed(self, *names: str) -> list[Any]:
+        given = dict(zip(self.active, names, strict=True))
+        return [self.actions.rename(given), *self.labels()]
 
     def second(self, chosen: list[int], request: gr.Request, event: gr.SelectData) -> Iterator[Any]:
         yield from self.actions.second_sample(key(request), event.index, chosen)

@@ -23,7 +23,8 @@ class Session:
     photo: Begin | None = None
     other: Begin | None = None  # the second photo of a mix
     picture: Tensor | None = None  # the edit in full, [3, H, W]
-    amounts: tuple[float, ...] = ()
+    wanted: tuple[float, ...] = ()  # what the sliders were last known to say
+    amounts: tuple[float, ...] = ()  # the edit that was settled
     history: list[tuple[float, ...]] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)  # what the gallery of the collection shows
     used: float = 0.0

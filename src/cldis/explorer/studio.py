@@ -6,7 +6,6 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +15,9 @@ from torch import Tensor
 from cldis.diffusion.kept import Start
 from cldis.editing.photos import Photos, heldout_photos
 from cldis.explorer.collection import Collection
+from cldis.explorer.regions import region
+from cldis.images import reduced
+from cldis.metrics.tracking.score import SHARE
 from cldis.model import STEPS, Model, load
 from cldis.navigation.store import directions_or_units, save_directions
 from cldis.tracking.maps import tracked
@@ -24,12 +26,12 @@ from cldis.training.lock import run_lock
 from cldis.training.run_data import open_run_data
 from cldis.training.run_folder import RunFolder
 
-PREVIEW_STEPS = 4
+PREVIEW_STEPS = 6
 REACH = 3.0  # standard deviations to either side
 MOST = 32  # sliders
 SAMPLES, MADE_UP = 12, 4  # photos; pictures where there is no photo
 GREY = 2 / 255  # a grey level of pictures in [-1, 1]
-MEASURED = 3  # samples on which heat maps are measured where the run was not tracked
+MEASURED, SHIFT = 3, 2.0  # samples on which every direction is shown, and how far it is moved
 Array = NDArray[np.float32]
 
 
@@ -41,16 +43,12 @@ class Begin:
     image: Tensor
     start: Start  # of this one photo
     quick: Tensor  # its code drawn in few steps: what a preview is compared with
+    alone: Tensor  # its code drawn from a random x_T: what the code knows of it
 
     @property
     def z(self) -> Tensor:
         """Its code, [d]."""
         return self.start.z[0]
-
-    @property
-    def again(self) -> Tensor:
-        """Its reconstruction."""
-        return self.start.again[0]
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,14 @@ class Row:
     """One slider: a direction, where it changes pictures, and how well it does."""
 
     number: int
-    heat: Array  # [H, W] in [0, 1]
+    heat: Array  # [h, w] in [0, 1]
     score: float | None  # of content tracking; None where the run was not tracked, or inactive
-    active: bool
+    active: bool  # whether it changes pictures
+
+    @property
+    def region(self) -> str:
+        """Where it changes pictures, in a word."""
+        return region(self.heat)
 
 
 class Studio:
@@ -78,6 +81,8 @@ class Studio:
         self.lock = threading.Lock()
         self._collection: Collection | None = None
         self._begins: dict[int, Begin] = {}
+        self._strips: dict[int, Tensor] = {}
+        self._measured: tuple[Start, Tensor] | None = None
         self.data_missing = ""
         self.samples = self._samples()
         self.rows = self._rows()
@@ -104,10 +109,13 @@ class Studio:
         """What a row is called."""
         return self.directions.kind
 
+    def name(self, row: int) -> str:
+        """The name of a row, else nothing."""
+        return self.directions.names.get(self.rows[row].number, "")
+
     def label(self, row: int) -> str:
         """The name of a row, else its kind and number."""
-        number = self.rows[row].number
-        return self.directions.names.get(number, f"{self.kind} {number}")
+        return self.name(row) or f"{self.kind} {self.rows[row].number}"
 
     def rename(self, row: int, name: str) -> str:
         """Name a row, on disk too; the raw units of a run without navigation as well.
@@ -135,15 +143,19 @@ class Studio:
 
     def begin(self, image: Tensor, name: str) -> Begin:
         """Encode and invert a photo [3, H, W], and draw it again."""
-        start = self.model.start(image[None], self.steps)
-        return Begin(name, image, start, self._quick(start.z[0], start))
+        return self._begin(image, name, self.model.start(image[None], self.steps))
 
     def sample(self, index: int) -> Begin:
         """One of the sample photos; computed once."""
         with self.lock:
             begin = self._begins.get(index)
         if begin is None:
-            begin = self.begin(self.samples.images[index], self.samples.names[index])
+            image, name = self.samples.images[index], self.samples.names[index]
+            if self._measured and index < MEASURED:
+                start = self._measured[0].rows(slice(index, index + 1))
+                begin = self._begin(image, name, start)
+            else:
+                begin = self.begin(image, name)
             with self.lock:
                 self._begins[index] = begin
         return begin
@@ -157,8 +169,8 @@ class Studio:
         """An edit at once, [3, H, W], by the change that a few steps show."""
         if not any(amounts):
             return begin.image
-        quick = self._quick(begin.z + self.change(amounts), begin.start)
-        return begin.start.edited((begin.again + quick - begin.quick)[None])[0]
+        z = begin.z + self.change(amounts)
+        return self._previews(begin.start, begin.quick[None], z[None])[0]
 
     def edited(self, begin: Begin, amounts: Sequence[float]) -> Tensor:
         """An edit, [3, H, W]."""
@@ -185,6 +197,13 @@ class Studio:
             changes.append(self.change(moved))
         return self.many(begin, begin.z + torch.stack(changes))
 
+    def strip(self, row: int) -> Tensor:
+        """The first samples, each moved down, as it is, and moved up: [n, 3, 3, h, w], `reduced`.
+
+        Drawn as a preview is; computed once.
+        """
+        return self._strip(self.rows[row].number)
+
     def mixed(self, begin: Begin, other: Begin, chosen: Sequence[int]) -> Tensor:
         """`begin` with its place along the chosen rows taken from `other`, [3, H, W].
 
@@ -209,8 +228,35 @@ class Studio:
                 self._collection = Collection.of(self.model, self.directions, source)
             return self._collection
 
-    def _quick(self, z: Tensor, start: Start) -> Tensor:
-        return self.model.decode(z[None], start.noise, self.quick_steps, fast=True)[0]
+    def _begin(self, image: Tensor, name: str, start: Start) -> Begin:
+        alone = self.model.decode(start.z, None, self.steps)[0]
+        return Begin(name, image, start, self._quick(start, start.z)[0], alone)
+
+    def _quick(self, start: Start, z: Tensor) -> Tensor:
+        return self.model.decode(z, start.noise, self.quick_steps, fast=True)
+
+    def _previews(self, start: Start, quick: Tensor, z: Tensor) -> Tensor:
+        """Photos with codes [n, d] in place of theirs, by the change that a few steps show."""
+        return start.edited(start.again + self._quick(start, z) - quick)
+
+    def _strip(self, number: int) -> Tensor:
+        """`strip` of a direction."""
+        with self.lock:
+            measured, strip = self._measured, self._strips.get(number)
+        if strip is not None:
+            return strip
+        if measured is None:
+            start = self.model.start(self.samples.images[:MEASURED], self.steps)
+            measured = start, self._quick(start, start.z)
+        start, quick = measured
+        step = self.directions.shift(self.model.unit_std, {number: SHIFT})
+        z = torch.stack([start.z - step, start.z + step], dim=1).flatten(0, 1)
+        both = self._previews(start.repeated(2), quick.repeat_interleave(2, dim=0), z)
+        low, high = both.unflatten(0, (len(start), 2)).unbind(1)
+        strip = reduced(torch.stack([low, start.unmoved, high], dim=1))
+        with self.lock:
+            self._measured, self._strips[number] = measured, strip
+        return strip
 
     def _samples(self) -> Photos:
         """Held-out photos, else pictures that the model makes up."""
@@ -222,45 +268,35 @@ class Studio:
         return Photos(pictures, [f"made_up_{i}" for i in range(len(pictures))], [])
 
     def _rows(self) -> list[Row]:
-        """Best score first; without scores, the strongest change first."""
+        """Best score first; without scores, the strongest change first. Inactive ones last."""
         measured = tracked(self.run, self.directions)
-        rated = measured.scores["directions"] if measured.scores else []
-        scores = {row["number"]: row for row in rated}
-        numbers = self._numbers(measured.scores)
+        if measured.scores:
+            numbers = [row["number"] for row in ranked(measured.scores)][:MOST]
+        elif self.kind == "unit":
+            order = torch.argsort(self.model.unit_std, descending=True, stable=True)
+            numbers = order[:MOST].tolist()
+        else:
+            numbers = list(range(self.directions.count))[:MOST]
         if measured.maps is None:
             heats = self._heats(numbers)
         else:
             heats = np.stack([measured.maps.change(number) for number in numbers])
-        rows = []
-        for number, heat in zip(numbers, heats, strict=True):
-            score = scores.get(number, {})
-            rows.append(Row(number, heat, score.get("score"), score.get("active", True)))
-        if scores:
-            return rows
-        return sorted(rows, key=lambda row: -float(row.heat.mean()))
-
-    def _numbers(self, scores: dict[str, Any] | None) -> list[int]:
-        if scores:
-            order = [row["number"] for row in ranked(scores)]
-        elif self.kind == "unit":
-            order = self.model.active_units
-        else:
-            order = list(range(self.directions.count))
-        return order[:MOST]
+        if measured.scores:
+            scores = {row["number"]: row for row in measured.scores["directions"]}
+            return [
+                Row(number, heat, scores[number].get("score"), scores[number]["active"])
+                for number, heat in zip(numbers, heats, strict=True)
+            ]
+        strength = heats.mean(axis=(1, 2))
+        least = max(SHARE * float(strength.max()), 1e-6)
+        return [
+            Row(numbers[i], heats[i], None, bool(strength[i] >= least))
+            for i in np.argsort(-strength, kind="stable")
+        ]
 
     def _heats(self, numbers: list[int]) -> Array:
-        """Where each direction changes the sample photos, [K, H, W] in [0, 1]."""
-        images = self.samples.images[:MEASURED]
-        starts = self.model.start(images, self.steps)
-        total = torch.zeros(len(numbers), self.resolution, self.resolution)
-        for i, z in enumerate(starts.z):
-            steps = torch.stack(
-                [self.directions.shift(self.model.unit_std, {number: 2.0}) for number in numbers]
-            )
-            both = torch.cat([z + steps, z - steps])
-            noise = starts.rows(slice(i, i + 1)).repeated(len(both)).noise
-            drawn = self.model.decode(both, noise, self.quick_steps, fast=True)
-            up, down = drawn.chunk(2)
-            total += (up - down).abs().mean(dim=1)
+        """Where each direction changes the sample photos, [K, h, w] in [0, 1]."""
+        strips = [self._strip(number) for number in numbers]
+        heats = torch.stack([(s[:, 2] - s[:, 0]).abs().mean(dim=(0, 1)) for s in strips])
         # Where nothing changes by a grey level, noise is not to look like a place.
-        return (total / total.max().clamp(min=len(starts) * GREY)).numpy()
+        return (heats / heats.max().clamp(min=GREY)).numpy()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cldis.explorer import pictures
 from cldis.explorer.studio import Begin, Studio
-from cldis.images import data_uri, png_bytes, png_uri
+from cldis.images import data_uri, grid, png_bytes, png_uri
 from cldis.methods import find_method
 from cldis.pages.page import environment
 from cldis.tracking.pictures import heat
@@ -39,7 +39,7 @@ def waiting(studio: Studio, image: Tensor, name: str) -> str:
 
 
 def stage(studio: Studio, begin: Begin, edited: Tensor, mood: str, words: str) -> str:
-    """Photo, reconstruction, edit and change."""
+    """Photo, edit, what the code alone gives back, and the change."""
     change = {
         "src": png_uri(pictures.change(begin.image, edited)),
         "caption": "What changed",
@@ -48,10 +48,20 @@ def stage(studio: Studio, begin: Begin, edited: Tensor, mood: str, words: str) -
     figures = [
         shown(begin.image, "Photo", f"The photo {begin.name}"),
         shown(edited, "After", f"The edited photo: {words or 'no change yet'}"),
-        shown(begin.again, "Drawn again", "The photo, drawn again from its code and its noise"),
+        shown(begin.alone, "From its code alone", "What the code alone knows of the photo"),
         change,
     ]
     return str(macros().stage(figures, mood, coarse(studio)))
+
+
+def triples(studio: Studio, row: int) -> str:
+    """Sample photos with a row moved down, as they are, and with it moved up."""
+    words = f"moved down along {studio.label(row)}, as it is, and moved up"
+    figures = [
+        {"src": png_uri(grid(cells[None], clear=True)), "alt": f"{name} {words}"}
+        for name, cells in zip(studio.samples.names, studio.strip(row), strict=False)
+    ]
+    return str(macros().triples(figures, coarse(studio)))
 
 
 def thumbnail(studio: Studio, row: int) -> str:

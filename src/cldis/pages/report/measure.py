@@ -69,14 +69,14 @@ def pictures(
 def affordable(model: Model, seconds: float) -> list[int]:
     """The units to traverse, rising, when `encode` took `seconds`.
 
-    All active ones, but at most `MAX_UNITS` and as many as `PATIENCE` allows, chosen by how much
-    they vary over the training images.
+    `Model.shown_units`, but at most `MAX_UNITS` and as many as `PATIENCE` allows, chosen by how
+    much they vary over the training images.
     """
     # A unit takes ROWS x 4 decodings. A start takes one and an inversion, which is worth four, the
     # three refinements included.
     per_unit = seconds * ROWS * (len(AMOUNTS) - 1) / (IMAGES * 5)
     allowed = MAX_UNITS if per_unit * MAX_UNITS <= PATIENCE else int(PATIENCE / per_unit)
-    return sorted(model.active_units[: max(allowed, MIN_UNITS)])
+    return sorted(model.shown_units[: max(allowed, MIN_UNITS)])
 
 
 def traversals(
@@ -100,15 +100,16 @@ def traversals(
 
 
 def reconstructions(model: Model, codes: Encoded) -> list[Reconstruction]:
-    """The held-out images from inverted x_T, from random x_T, and from the VAE, as far as the
-    method can."""
+    """The held-out images from random x_T, from inverted x_T, and from the VAE, as far as the
+    method can: what the code alone knows comes first."""
     images = codes.images
     assert images is not None
+    drawn = model.reconstruct(images, codes.start.steps)
     return [
         Reconstruction(
             key, cells, float(ssim(cells, images).mean()), float(psnr(cells, images).mean())
         )
-        for key, cells in model.reconstruct(images, codes.start.steps).items()
+        for key, cells in sorted(drawn.items(), key=lambda item: item[0] == "inverted")
     ]
 
 
