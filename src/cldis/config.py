@@ -32,7 +32,7 @@ class DiffusionConfig(Section):
     prediction: Literal["epsilon", "x0", "v"] = "x0"
     condition_dropout: float = Field(0.1, ge=0, lt=1, description="share of rows with z_sem hidden")
     redundancy: Weight = Field(
-        0.0, description="weight of a nat that two units of z_sem tell twice; 0: not counted"
+        0.0, description="price of a nat that two units of z_sem tell twice, as a share of L_diff"
     )
 
 

@@ -99,6 +99,14 @@ def test_a_unit_that_says_nothing_is_no_fault() -> None:
     assert z.grad is not None and bool(z.grad.isfinite().all()) and math.isfinite(float(loss))
 
 
+def test_the_level_of_the_loss_is_a_mean_from_the_first_batch_on() -> None:
+    meter, losses = Redundancy(2), [3.0, 5.0, 4.0]
+    for loss in losses:
+        meter(normal(16, 2))
+        level = meter.level(torch.tensor(loss, requires_grad=True))
+    assert float(level) == pytest.approx(4.0, rel=0.02) and not level.requires_grad
+
+
 def test_the_covariance_alone() -> None:
     own = torch.eye(4)
     own[0, 2] = own[2, 0] = 0.5

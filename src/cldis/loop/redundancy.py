@@ -26,9 +26,11 @@ class Redundancy(nn.Module):
     def __init__(self, units: int) -> None:
         super().__init__()
         n = units * FEATURES
+        self.batch = 0
         self.register_buffer("frame", torch.zeros(2, units))  # moments of z: what u is relative to
         self.register_buffer("mean", torch.zeros(n))
         self.register_buffer("second", torch.zeros(n, n))
+        self.register_buffer("loss", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))  # of the averages; 1 once they are full
 
     def forward(self, z: Tensor) -> Tensor:
@@ -42,6 +44,7 @@ class Redundancy(nn.Module):
 
     def nats(self, z: Tensor) -> Tensor:
         frame, mean, second, weight = map(self._average, ("frame", "mean", "second", "weight"))
+        self.batch = len(z)
         keep = math.exp(-len(z) / MEMORY)
         weight.mul_(keep).add_(1 - keep)
         take(frame, torch.stack([z.mean(dim=0), z.pow(2).mean(dim=0)]), keep)
@@ -54,6 +57,12 @@ class Redundancy(nn.Module):
         m = mean / weight + (own_mean - own_mean.detach())
         s = second / weight + (own_second - own_second.detach())
         return redundancy(s - torch.outer(m, m))
+
+    def level(self, loss: Tensor) -> Tensor:
+        """Moving average of the loss of each batch, a scalar without gradient; after `forward`."""
+        average = self._average("loss")
+        take(average, loss, math.exp(-self.batch / MEMORY))
+        return average / self._average("weight")
 
     def reset(self) -> None:
         """Forget: the code begins anew."""

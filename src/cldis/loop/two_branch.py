@@ -112,7 +112,8 @@ class TwoBranch(nn.Module, ABC):
         terms = {"diffusion": loss.detach()}
         if self.redundancy is not None:
             told_twice = self.redundancy(q.mean)
-            loss = loss + self.config.diffusion.redundancy * told_twice
+            price = self.config.diffusion.redundancy * self.redundancy.level(loss)
+            loss = loss + price * told_twice
             terms["redundancy"] = told_twice.detach()
         x0_hat = self.process.to_x0(prediction.detach().float(), x_t, noise.t)
         seen = ReverseSample(
