@@ -244,6 +244,11 @@ def other_statistics(file: Path) -> None:
     write_checkpoint(file, {**tiny_state(), **odd})
 
 
+def endless_statistics(file: Path) -> None:
+    endless = torch.zeros(()).expand(10**6, 10**6)  # 4 bytes in the file
+    write_checkpoint(file, {**tiny_state(), "conds_mean": endless, "conds_std": endless})
+
+
 HOSTILE: list[tuple[Callable[[Path], Any], str]] = [
     (cut, "cut off"),
     (carries_code, r"it asks for \w+\.open, which is not loaded"),
@@ -257,6 +262,7 @@ HOSTILE: list[tuple[Callable[[Path], Any], str]] = [
     (not_finite, "not finite floats, first denoiser.unet.out.bias"),
     (wider, r"1 of another shape \(out\.2\.bias \[4\] instead of \[3\]\)"),
     (other_statistics, "conds_mean"),
+    (endless_statistics, "conds_mean"),
     (lambda file: file.mkdir(), "is a folder"),
     (lambda file: file.write_bytes(b""), "cut off"),
     (lambda file: file.write_text("not a checkpoint"), "zip format"),

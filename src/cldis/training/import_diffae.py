@@ -111,14 +111,15 @@ def _training_statistics(
     """
     if not {"conds_mean", "conds_std"} <= set(state):
         return None
-    mean, std = (state[key].float().flatten() for key in ("conds_mean", "conds_std"))
-    numbers = torch.stack([mean, std]) if len(mean) == len(std) == units else None
+    mean, std = state["conds_mean"], state["conds_std"]
+    sized = mean.numel() == std.numel() == units  # before anything is made of them
+    numbers = torch.stack([mean.float().flatten(), std.float().flatten()]) if sized else None
     if numbers is None or not bool(torch.isfinite(numbers).all()) or bool((std < 0).any()):
         raise ValueError(
             f"{origin} is damaged: conds_mean and conds_std are not the mean and spread of "
             f"{units} units; download it again"
         )
-    return {"mean": mean.tolist(), "std": std.tolist()}
+    return {"mean": numbers[0].tolist(), "std": numbers[1].tolist()}
 
 
 def _write_weights(run: RunFolder, model: TwoBranch, units: dict[str, list[float]]) -> None:
