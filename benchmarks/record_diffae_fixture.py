@@ -7,6 +7,9 @@ The official celeba64d2c_autoenc model is built by the official templates. Its 1
 are not stored: every value follows from the parameter's official name and shape, through raw
 PCG64 integers, whose stream NumPy guarantees. So the fixture holds only names, shapes, seeds and
 outputs, and a test that rebuilds the weights can check any other implementation.
+
+Recorded too: z_sem, prediction and DDIM of a tiny model of the same code, and what tells the
+published models of 128 and 256 px apart (a hash of all names and shapes).
 """
 
 from __future__ import annotations
@@ -35,8 +38,18 @@ from torch import Tensor
 FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
 REPOSITORY = "https://github.com/phizaz/diffae"
 TEMPLATE = "celeba64d2c_autoenc"
+OTHERS = ("ffhq128_autoenc_130M", "bedroom128_autoenc", "horse128_autoenc", "ffhq256_autoenc")
+# A model of the official code with few weights; group norm needs 32 channels.
+TINY = {
+    "img_size": 32,
+    "net_ch": 32,
+    "net_ch_mult": (1, 1, 2),
+    "net_enc_channel_mult": (1, 1, 2, 2),
+    "net_beatgans_embed_channels": 64,
+    "style_ch": 64,
+}
+DDIM_STEPS = 4
 TIMESTEPS = (3, 700)
-IMAGE_SHAPE = (2, 3, 64, 64)
 # What the official training code imports and its model never uses.
 STUBBED = (
     "lmdb",
@@ -86,18 +99,19 @@ def official_state(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(parameter_value(name, shape)) for name, shape in shapes.items()}
 
 
-def inputs() -> dict[str, Tensor]:
-    """x0 and x_t as float32 [2, 3, 64, 64] (x0 in [-1, 1], x_t of variance 1), t as int64 [2].
+def inputs(side: int = 64) -> dict[str, Tensor]:
+    """x0 and x_t as float32 [2, 3, side, side] (x0 in [-1, 1], x_t of variance 1), t int64 [2].
 
-    x0 is coarse (16 px cells under fine noise): a code pooled over pure noise would hardly differ
+    x0 is coarse (4 x 4 cells under fine noise): a code pooled over pure noise would hardly differ
     between two images.
     """
-    cells = uniform_noise("input.x0.cells", (2, 3, 4, 4)).repeat(16, axis=2).repeat(16, axis=3)
-    fine = uniform_noise("input.x0.fine", IMAGE_SHAPE)
+    shape, cell = (2, 3, side, side), side // 4
+    cells = uniform_noise("input.x0.cells", (2, 3, 4, 4)).repeat(cell, axis=2).repeat(cell, axis=3)
+    fine = uniform_noise("input.x0.fine", shape)
     images = (np.float32(0.8) * cells + np.float32(0.2) * fine) / np.float32(math.sqrt(3.0))
     return {
         "x0": torch.from_numpy(images),
-        "x_t": torch.from_numpy(uniform_noise("input.x_t", IMAGE_SHAPE)),
+        "x_t": torch.from_numpy(uniform_noise("input.x_t", shape)),
         "t": torch.tensor(TIMESTEPS),
     }
 
@@ -145,25 +159,70 @@ def _official_imports(checkout: Path) -> Iterator[None]:
         sys.path.remove(str(checkout))
 
 
-def official_model(checkout: Path) -> tuple[torch.nn.Module, Any]:
-    """The official autoencoder in eval mode, and its config."""
+def official_config(checkout: Path, template: str, changes: Mapping[str, Any] | None = None) -> Any:
+    """The settings of an official template, with some changed."""
     with _official_imports(checkout), contextlib.redirect_stdout(io.StringIO()):
-        templates = importlib.import_module("templates")
-        config = getattr(templates, TEMPLATE)().make_model_conf()
-        model = config.make_model()
-    return model.eval(), config
+        config = getattr(importlib.import_module("templates"), template)()
+        for name, value in (changes or {}).items():
+            setattr(config, name, value)
+        config.make_model_conf()
+    return config
+
+
+def shapes_of(config: Any) -> dict[str, list[int]]:
+    """Official names and shapes; no weight is made."""
+    with torch.device("meta"):
+        state = config.model_conf.make_model().state_dict()
+    return {name: list(value.shape) for name, value in state.items()}
+
+
+def names_hash(shapes: Mapping[str, Sequence[int]]) -> str:
+    """One hash of all names and shapes, in any order."""
+    lines = sorted(f"{name} {list(shape)}" for name, shape in shapes.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def official_ddim(
+    config: Any, model: torch.nn.Module, x_T: Tensor, z_sem: Tensor, levels: Sequence[int]
+) -> Tensor:
+    """From the last of these timesteps to the first by the official rule; nothing is clipped."""
+    settings = config.make_eval_diffusion_conf()
+    settings.use_timesteps, settings.fp16 = set(levels), False
+    sampler, x = settings.make_sampler(), x_T
+    for place in range(len(levels) - 1, 0, -1):
+        t = torch.full((len(x),), place)
+        given = {"clip_denoised": False, "model_kwargs": {"cond": z_sem}}
+        x = sampler.ddim_sample(model, x, t, **given)["sample"]
+    return x
+
+
+def our_ladder() -> list[int]:
+    """The timesteps that `cldis.diffusion.sampling` goes through, for the official noise."""
+    from cldis.config import DiffusionConfig
+    from cldis.diffusion.process import NoiseProcess
+    from cldis.diffusion.sampling import ladder
+
+    return ladder(NoiseProcess(DiffusionConfig(prediction="epsilon")), DDIM_STEPS)
 
 
 @torch.no_grad()
-def record(checkout: Path, commit: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Outputs of the official model, and the description that makes them reproducible."""
-    model, config = official_model(checkout)
-    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+def record(
+    checkout: Path, commit: str, changes: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Outputs of the official model, and the description that makes them reproducible.
+
+    `changes` makes a small model of the template; its DDIM is recorded too.
+    """
+    settings = official_config(checkout, TEMPLATE, changes)
+    config = settings.model_conf
+    shapes = shapes_of(settings)
+    model = config.make_model().eval()
     model.load_state_dict(official_state(shapes), strict=True)
-    given = inputs()
+    given = inputs(settings.img_size)
     x0, x_t, t = given["x0"], given["x_t"], given["t"]
     z_sem = model.get_submodule("encoder")(x0)  # [2, 512]
     pred = model(x_t, t, cond=z_sem).pred  # [2, 3, 64, 64]
+    outputs = {"z_sem": z_sem.contiguous(), "pred": pred.contiguous()}
     effects = {
         "t": model(x_t, t.flip(0), cond=z_sem).pred,
         "z_sem": model(x_t, t, cond=z_sem.flip(0)).pred,
@@ -190,7 +249,11 @@ def record(checkout: Path, commit: str) -> tuple[dict[str, Tensor], dict[str, An
         },
         "parameters": shapes,
     }
-    return {"z_sem": z_sem.contiguous(), "pred": pred.contiguous()}, description
+    if changes:
+        levels = our_ladder()
+        description["levels"] = levels
+        outputs["ddim"] = official_ddim(settings, model, x_t, z_sem, levels).contiguous()
+    return outputs, description
 
 
 def main() -> None:
@@ -201,15 +264,18 @@ def main() -> None:
     checkout = parser.parse_args().checkout.resolve()
     asked = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
     commit = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
-    outputs, description = record(checkout, commit)
 
     from safetensors.torch import save
 
-    from cldis.io import write_bytes, write_text
+    from cldis.io import write_bytes, write_json, write_text
 
-    write_bytes(FIXTURES / "diffae_celeba64.safetensors", save(outputs))
-    write_text(FIXTURES / "diffae_celeba64.json", _compact_json(description))
-    print(json.dumps(description["statistics"], indent=2))
+    for name, changes in (("celeba64", None), ("tiny", TINY)):
+        outputs, description = record(checkout, commit, changes)
+        write_bytes(FIXTURES / f"diffae_{name}.safetensors", save(outputs))
+        write_text(FIXTURES / f"diffae_{name}.json", _compact_json(description))
+        print(name, json.dumps(description["statistics"], indent=2))
+    others = {name: names_hash(shapes_of(official_config(checkout, name))) for name in OTHERS}
+    write_json(FIXTURES / "diffae_names.json", {"commit": commit, "names_and_shapes": others})
 
 
 def _compact_json(description: Mapping[str, Any]) -> str:

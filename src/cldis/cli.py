@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from cldis import __version__
-from cldis.commands import analyse, bench, directions, explore, export, photos, runs, train
+from cldis.commands import analyse, bench, directions, explore, export, imports, photos, runs, train
 from cldis.commands.cli_common import FAILURE, INTERRUPTED, USER_ERROR, Parser
 from cldis.io import NO_SPACE
 from cldis.text import say, speaking
 
-GROUPS = (train, photos, directions, runs, explore, analyse, export, bench)
+GROUPS = (train, photos, directions, runs, explore, analyse, imports, export, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

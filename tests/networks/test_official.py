@@ -14,7 +14,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cldis.networks.official import OfficialDiffAE, convert_official, official_celeba64
+from cldis.networks.official import (
+    PUBLISHED,
+    OfficialDiffAE,
+    convert_official,
+    official_shapes,
+)
 from support.scripts import ROOT, load_script
 
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -29,7 +34,13 @@ SHAPES: dict[str, list[int]] = json.loads((FIXTURES / "diffae_celeba64.json").re
 
 @pytest.fixture(scope="module")
 def model() -> OfficialDiffAE:
-    return official_celeba64(recorder.official_state(SHAPES))
+    name, weights = convert_official(recorder.official_state(SHAPES))
+    assert name == "celeba64"
+    with torch.device("meta"):
+        model = OfficialDiffAE(PUBLISHED[name])
+    model.to_empty(device="cpu")
+    model.load_state_dict(weights, strict=True)
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -68,26 +79,53 @@ def test_training_module_gives_its_averaged_weights(hollow: State) -> None:
     averaged = {f"ema_model.{name}": torch.ones(()).expand(v.shape) for name, v in hollow.items()}
     lightning = {f"model.{name}": value for name, value in hollow.items()} | averaged
     lightning |= {"x_T": torch.zeros(8, 3, 64, 64), "conds_mean": torch.zeros(1, 512)}
-    converted = convert_official(lightning)
+    _, converted = convert_official(lightning)
     assert all(value.all() for name, value in converted.items() if name != "denoiser.null")
     raw_only = {name: value for name, value in lightning.items() if name not in averaged}
-    assert not any(value.any() for value in convert_official(raw_only).values())
+    assert not any(value.any() for value in convert_official(raw_only)[1].values())
 
 
 def test_every_tensor_of_ours_is_filled(hollow: State) -> None:
     with torch.device("meta"):
-        ours = OfficialDiffAE().state_dict()
-    converted = convert_official(hollow)
+        ours = OfficialDiffAE(PUBLISHED["celeba64"]).state_dict()
+    _, converted = convert_official(hollow)
     assert {n: v.shape for n, v in converted.items()} == {n: v.shape for n, v in ours.items()}
     assert len(converted) == len(hollow) + 1  # and the null condition
+
+
+@pytest.mark.parametrize("prefix", ["", "ema_model."])
+def test_the_prior_of_one_that_can_sample_is_left_out(hollow: State, prefix: str) -> None:
+    state = {**hollow, "latent_net.layers.0.linear.weight": torch.zeros(1)}
+    _, converted = convert_official({f"{prefix}{name}": value for name, value in state.items()})
+    assert len(converted) == len(hollow) + 1
+
+
+def test_the_published_models_have_the_recorded_names_and_shapes() -> None:
+    recorded = json.loads((FIXTURES / "diffae_names.json").read_text())["names_and_shapes"]
+    with torch.device("meta"):
+        models = {name: OfficialDiffAE(config) for name, config in PUBLISHED.items()}
+    ours = {name: recorder.names_hash(official_shapes(model)) for name, model in models.items()}
+    assert ours.pop("celeba64") == recorder.names_hash(SHAPES)
+    assert sorted(recorded) == sorted(recorder.OTHERS)
+    for template, found in recorded.items():
+        named = template.split("_")[0]
+        assert [name for name, own in ours.items() if own == found and named in name], template
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_names_and_shapes_tell_the_model(name: str) -> None:
+    with torch.device("meta"):
+        shapes = official_shapes(OfficialDiffAE(PUBLISHED[name]))
+    state = {key: torch.zeros((), device="meta").expand(shape) for key, shape in shapes.items()}
+    assert convert_official(state)[0] == name
 
 
 def _without_out(state: State) -> None:
     del state["out.2.bias"]
 
 
-def _with_latent_net(state: State) -> None:
-    state["latent_net.layers.0.linear.weight"] = torch.zeros(1)
+def _with_classes(state: State) -> None:
+    state["label_emb.weight"] = torch.zeros(1)
 
 
 def _with_linear_head(state: State) -> None:
@@ -103,7 +141,7 @@ def _of_another_template(state: State) -> None:
     ("damage", "message"),
     [
         (_without_out, r"1 missing \(out\.2\.bias\)"),
-        (_with_latent_net, r"1 unexpected \(latent_net\.layers\.0\.linear\.weight\)"),
+        (_with_classes, r"1 unexpected \(label_emb\.weight\)"),
         (_with_linear_head, r"encoder\.out\.3\.weight \[512, 512\] instead of \[512, 512, 1, 1\]"),
         (_of_another_template, r"missing \(encoder\.input_blocks.*, \.\.\.\)"),
         (dict.clear, "506 missing"),

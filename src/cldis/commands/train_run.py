@@ -31,6 +31,11 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
     if source.skipped and main:
         say(f"{len(source.skipped)} files could not be used; see {out / 'skipped.tsv'}")
     run = RunFolder.open(out) if resume else RunFolder.plan(out, config, source, data)
+    if "imported" in run.about:
+        raise ValueError(
+            f"{out} was imported and has no state of a training to resume; start another run from "
+            f"its weights, with its model settings and --set training.start_from={out}"
+        )
     if not is_run_data(run, source):
         raise ValueError(
             f"{data} is not what {out} was trained on (fingerprint {source.fingerprint[:12]}, "

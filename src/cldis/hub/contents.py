@@ -19,6 +19,7 @@ from cldis.training.contents import (
     AutoencoderRecord,
     Content,
     Count,
+    Imported,
     UnitStatistics,
     checked,
 )
@@ -48,6 +49,7 @@ class Training(Content):
     created: str
     git: str
     versions: dict[str, str]
+    imported: Imported = MISSING
 
 
 class Scored(Content):

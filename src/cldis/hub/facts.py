@@ -63,6 +63,7 @@ def facts_of(model: Savable) -> dict[str, Any]:
         "training": {
             "images_seen": int(checkpoint),
             **{key: about[key] for key in ("seed", "created", "git", "versions")},
+            **{key: about[key] for key in ("imported",) if key in about},
         },
         "licence": UNKNOWN,
         "scores": run_scores(path, checkpoint),

@@ -2,7 +2,7 @@
 
 Structure and arithmetic of `adagn` networks are those of the official code, so conversion is pure
 renaming; the one change of shape is the encoder's head, a 1x1 convolution there and a linear layer
-here. `docs/decisions/official-weights.md` shows how a published checkpoint becomes a state dict.
+here. `cldis.training.import_diffae` makes a run of a published checkpoint with it.
 """
 
 from __future__ import annotations
@@ -19,24 +19,42 @@ from .build import SemanticEncoder, denoiser, semantic_encoder
 from .encoder import DiffAEEncoder
 from .unet import UNet, UNetLevel
 
-# Template `celeba64d2c_autoenc` of the official code. Its noise process: 1,000 steps, linear
-# schedule, predicting epsilon.
-CELEBA64 = ModelConfig(
-    resolution=64,
-    units=512,
-    patch=1,
-    width=64,
-    multipliers=(1, 2, 4, 8),
-    blocks=2,
-    attention=(16,),
-    dropout=0.1,
-    conditioning="adagn",
-    embed=512,
-    encoder="diffae",
-    encoder_width=64,
-    encoder_multipliers=(1, 2, 4, 8, 8),
-    gaussian=False,
-)
+
+def template(
+    resolution: int,
+    width: int,
+    multipliers: tuple[int, ...],
+    encoder_multipliers: tuple[int, ...],
+    units: int = 512,
+) -> ModelConfig:
+    """What the templates of the official code have in common; the time embedding has `units`
+    channels too."""
+    return ModelConfig(
+        resolution=resolution,
+        units=units,
+        patch=1,
+        width=width,
+        multipliers=multipliers,
+        blocks=2,
+        attention=(16,),
+        dropout=0.1,
+        conditioning="adagn",
+        embed=units,
+        encoder="diffae",
+        encoder_width=width,
+        encoder_multipliers=encoder_multipliers,
+        gaussian=False,
+    )
+
+
+# The autoencoders that were published, by what their names share: those of 128 px have one
+# architecture, so nothing in their weights tells faces from horses. Their noise process: 1,000
+# steps, linear schedule, predicting epsilon.
+PUBLISHED = {
+    "celeba64": template(64, 64, (1, 2, 4, 8), (1, 2, 4, 8, 8)),
+    "ffhq128, bedroom128 or horse128": template(128, 128, (1, 1, 2, 3, 4), (1, 1, 2, 3, 4, 4)),
+    "ffhq256": template(256, 128, (1, 1, 2, 2, 4, 4), (1, 1, 2, 2, 4, 4, 4)),
+}
 
 BLOCK = {
     "norm1": "in_layers.0",
@@ -54,76 +72,85 @@ EMA = "ema_model."
 RAW = "model."
 # What the official training module keeps beside its networks.
 BUFFERS = frozenset({"x_T", "conds_mean", "conds_std"})
+# The prior over z_sem in the checkpoints that can sample. It was trained on the codes of the
+# finished autoencoder, which lies beside it unchanged.
+PRIOR = "latent_net."
 
 
 class OfficialDiffAE(nn.Module):
-    """E_sem (a point, not a Gaussian) and the denoiser, as `build` makes them for `CELEBA64`.
+    """E_sem (a point, not a Gaussian) and the denoiser, as `build` makes them.
 
-    `encoder(images [n, 3, 64, 64] in [-1, 1]).mean` is z_sem [n, 512];
-    `denoiser(x_t, t, z_sem)` predicts the noise [n, 3, 64, 64] for t in 0..999.
+    `encoder(images [n, 3, H, H] in [-1, 1]).mean` is z_sem [n, units];
+    `denoiser(x_t, t, z_sem)` predicts the noise [n, 3, H, H] for t in 0..999.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.encoder: SemanticEncoder = semantic_encoder(CELEBA64)
-        self.denoiser = denoiser(CELEBA64)
+        self.encoder: SemanticEncoder = semantic_encoder(config)
+        self.denoiser = denoiser(config)
 
 
-def official_celeba64(state_dict: Mapping[str, Tensor]) -> OfficialDiffAE:
-    """The official celeba64 autoencoder in eval mode, with its own copy of the weights.
-
-    Raises:
-        ValueError: as `convert_official`.
-    """
-    converted = convert_official(state_dict)
-    with torch.device("meta"):  # no time lost on an initialisation
-        model = OfficialDiffAE()
-    model.to_empty(device="cpu")
-    model.load_state_dict(converted, strict=True)
-    return model.eval()
-
-
-def convert_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Official names to the names of `OfficialDiffAE`, float32.
+def convert_official(
+    state_dict: Mapping[str, Tensor], known: Mapping[str, ModelConfig] = PUBLISHED
+) -> tuple[str, dict[str, Tensor]]:
+    """Which of the known models it is, and its tensors by the names of `OfficialDiffAE`, float32.
 
     Takes the state dict of the official autoencoder, or of its Lightning training module, of which
-    the averaged weights (`ema_model.`) are used where present and `model.` otherwise. Every
-    official tensor is used exactly once. The denoiser's null condition, which the official model
-    does not have, is zero.
+    the averaged weights (`ema_model.`) are used where present and `model.` otherwise. Names and
+    shapes tell the model. Every tensor of the autoencoder is used exactly once; a prior over z_sem
+    is left out. The denoiser's null condition, which the official model does not have, is zero.
 
     Raises:
-        ValueError: tensors are missing, unexpected or of another shape; the first few are named.
+        ValueError: it is none of them; the first few differences from the nearest are named.
     """
     given = _network_weights(state_dict)
-    with torch.device("meta"):
-        model = OfficialDiffAE()
+    problems: dict[str, list[tuple[int, str]]] = {}
+    for name, config in known.items():
+        with torch.device("meta"):
+            model = OfficialDiffAE(config)
+        problems[name] = _differences(given, official_shapes(model))
+        if not problems[name]:
+            return name, _converted(given, model)
+    nearest = min(known, key=lambda name: sum(count for count, _ in problems[name]))
+    raise ValueError(
+        f"not an autoencoder of the official Diff-AE code (accepted: {'; '.join(known)}); from "
+        f"{nearest}, the nearest, it differs: {'; '.join(words for _, words in problems[nearest])}"
+    )
+
+
+def official_shapes(model: OfficialDiffAE) -> dict[str, tuple[int, ...]]:
+    """The official names and shapes of all tensors of a model."""
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
     names = dict(_official_names(model))
     assert set(names) == set(shapes) - {"denoiser.null"}, "a parameter has no official name"
     assert len(set(names.values())) == len(names), "an official tensor would be used twice"
-    wanted = {official: shapes[ours] for ours, official in names.items()}
+    wanted = {theirs: shapes[ours] for ours, theirs in names.items()}
     head = names["encoder.network.head.weight"]
     wanted[head] = (*wanted[head], 1, 1)  # a 1x1 convolution there
+    return wanted
 
-    problems = [
-        *_listed("missing", [name for name in wanted if name not in given]),
-        *_listed("unexpected", [name for name in given if name not in wanted]),
-        *_listed(
-            "of another shape",
-            [
-                f"{name} {list(given[name].shape)} instead of {list(shape)}"
-                for name, shape in wanted.items()
-                if name in given and tuple(given[name].shape) != shape
-            ],
-        ),
+
+def _differences(
+    given: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]]
+) -> list[tuple[int, str]]:
+    """How many tensors differ in which way, in words."""
+    shaped = [
+        f"{name} {list(given[name].shape)} instead of {list(shape)}"
+        for name, shape in wanted.items()
+        if name in given and tuple(given[name].shape) != shape
     ]
-    if problems:
-        raise ValueError(
-            f"not the state dict of the official celeba64d2c_autoenc model: {'; '.join(problems)}; "
-            "pass exactly that model's tensors, without latent_net.*"
-        )
+    found = (
+        ("missing", [name for name in wanted if name not in given]),
+        ("unexpected", [name for name in given if name not in wanted]),
+        ("of another shape", shaped),
+    )
+    return [(len(names), _listed(what, names)) for what, names in found if names]
+
+
+def _converted(given: Mapping[str, Tensor], model: OfficialDiffAE) -> dict[str, Tensor]:
+    shapes = {name: value.shape for name, value in model.named_parameters()}
     converted = {
-        ours: given[official].reshape(shapes[ours]).float() for ours, official in names.items()
+        ours: given[theirs].reshape(shapes[ours]).float() for ours, theirs in _official_names(model)
     }
     converted["denoiser.null"] = torch.zeros(shapes["denoiser.null"])
     return converted
@@ -132,20 +159,18 @@ def convert_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _network_weights(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The autoencoder's own tensors, without the prefix of the official training module."""
     prefix = next((p for p in (EMA, RAW) if any(key.startswith(p) for key in state_dict)), "")
-    if not prefix:
-        return dict(state_dict)
-    return {
-        key.removeprefix(prefix): value
-        for key, value in state_dict.items()
-        if key.startswith(prefix) or not (key.startswith(RAW) or key in BUFFERS)
-    }
+    if prefix:
+        state_dict = {
+            key.removeprefix(prefix): value
+            for key, value in state_dict.items()
+            if key.startswith(prefix) or not (key.startswith(RAW) or key in BUFFERS)
+        }
+    return {key: value for key, value in state_dict.items() if not key.startswith(PRIOR)}
 
 
-def _listed(what: str, names: Sequence[str], shown: int = 3) -> list[str]:
-    if not names:
-        return []
+def _listed(what: str, names: Sequence[str], shown: int = 3) -> str:
     more = ", ..." if len(names) > shown else ""
-    return [f"{len(names)} {what} ({', '.join(names[:shown])}{more})"]
+    return f"{len(names)} {what} ({', '.join(name[:100] for name in names[:shown])}{more})"
 
 
 def _official_names(model: OfficialDiffAE) -> Iterator[tuple[str, str]]:

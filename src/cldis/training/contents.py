@@ -57,6 +57,14 @@ class AutoencoderRecord(Content):
     source: str = ""  # the folder it was in
 
 
+class Imported(Content):
+    """The file of others that the weights of a run come from."""
+
+    file: Annotated[str, Field(min_length=1, max_length=300)]  # its name, without the way to it
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    model: Annotated[str, Field(min_length=1, max_length=100)]  # what was recognised in it
+
+
 class RunRecord(Content):
     """`run.json`."""
 
@@ -68,6 +76,7 @@ class RunRecord(Content):
     git: str
     machine: Machine
     autoencoder: AutoencoderRecord = MISSING  # not there: the run diffuses pixels
+    imported: Imported = MISSING  # not there: the run was trained here
 
 
 class UnitStatistics(Content):

@@ -40,7 +40,10 @@ def info_text(info: dict[str, Any]) -> str:
         f"{config['model']['units']} units, {config['model']['resolution']} px",
         f"data        {data['source']}: {data['images']} images, {data['skipped']} skipped, "
         f"fingerprint {data['fingerprint'][:12]}",
-        f"progress    {progress['images']} of {progress['of']} images"
+        f"imported    {made['model']} of the official Diff-AE code, from {made['file']}, "
+        f"sha256 {made['sha256'][:12]}"
+        if (made := info.get("imported"))
+        else f"progress    {progress['images']} of {progress['of']} images"
         + (f", {rate:.0f} images/s" if rate else ""),
         *(
             [
