@@ -145,9 +145,8 @@ class Model:
                 x0 = sampling.noised(process, x0, noise.expand_as(x0), sigma)
             return sampling.invert(self._predict(code), process, x0, steps, sigma=sigma)
 
-        return self._each(
-            inverted, self.start_shape, images, z, exact=sigma == sampling.END or None
-        )
+        exact = sigma == sampling.END or None
+        return self._each(inverted, self.start_shape, exact, images, z)
 
     @torch.no_grad()
     def decode(
@@ -203,9 +202,7 @@ class Model:
         z = self.encode(images).z
         sigma = sampling.END if exact else sampling.EDITS
         x_T = self.invert(images, z, steps, sigma) if self.diffuses else None
-        plain = exact or not pays(
-            self.device, len(images)
-        )  # and so are all its edits, however many
+        plain = exact or not pays(self.device, len(images))  # and so are all its edits
         again = self.decode(z, x_T, steps, exact=plain)
         return Start(z, x_T, steps, again, None if exact else images.float().cpu(), plain)
 

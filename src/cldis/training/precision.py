@@ -14,7 +14,7 @@ import torch
 from cldis.config import Config
 
 # Images of a batch from which bf16 pays on a processor. With one image of the small default its
-# casts cost more than its convolutions save (results/throughput.json).
+# casts cost more than its convolutions save (results/notebook.md).
 ENOUGH = 8
 
 
