@@ -359,8 +359,7 @@ class Model:
         return self.loop.denoiser
 
     def _gaussian(self, encoder: Callable[[Tensor], Gaussian], images: Tensor) -> Gaussian:
-        with arithmetic(self.device, len(images)):
-            parts = [encoder(part.to(self.device)) for (part,) in self._batches(images)]
+        parts = [encoder(part.to(self.device)) for (part,) in self._batches(images)]
         return joined(parts, self.units)
 
     def _each(
