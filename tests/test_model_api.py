@@ -12,9 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from cldis.data.rendered.rooms import Rooms
 from cldis.diffusion.kept import mask
 from cldis.diffusion.sampling import EDITS, END
+from cldis.images import to_model
 from cldis.model import Model
+from cldis.training import precision
+from cldis.training.recipes import recipe_config
+from cldis.training.starter import FOLDER
+from cldis.training.weights import open_networks
 from loop.small import pictures, small_loop
 from support.command import refused
 
@@ -407,3 +413,46 @@ def test_units_that_say_nothing_are_not_shown() -> None:
     std = torch.tensor([0.5, 0.049, 2.0, 0.19])
     assert Model(small_loop(), torch.zeros(4), std).shown_units == [2, 0]
     assert Model(small_loop(), torch.zeros(4), torch.ones(4)).shown_units == [0, 1, 2, 3]
+
+
+def psnr_to(found: Tensor, expected: Tensor) -> float:
+    return float(10 * torch.log10(4 / (found - expected).pow(2).flatten(1).mean(dim=1)).min())
+
+
+def test_bf16_draws_what_float32_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bf16 is forced, so that a machine without it is tested too. On the packaged starter: pictures
+    above 40 dB; codes, the inversion of whole images and what is asked for exactly stay in float32,
+    bit for bit."""
+    path, config = FOLDER / "rooms64", recipe_config("demo")
+    units = config.model.units
+    model = Model(
+        open_networks(config, path / "ema.safetensors", path), torch.zeros(units), torch.ones(units)
+    )
+    many = to_model(Rooms(64).batch(np.arange(0, 480_000, 480_000 // precision.ENOUGH)))
+    monkeypatch.setattr(precision, "best", lambda device: "no")
+    z, x_T = model.encode(many).z, model.random_start(len(many))
+    plain, inverted = model.decode(z, x_T, 6), model.invert(many, z, 1)
+    monkeypatch.setattr(precision, "best", lambda device: "bf16")
+    half = model.decode(z, x_T, 6)
+    assert not torch.equal(half, plain) and psnr_to(half, plain) > 40
+    assert torch.equal(half, model.decode(z, x_T, 6))
+    assert torch.equal(plain, model.decode(z, x_T, 6, exact=True))
+    assert torch.equal(inverted, model.invert(many, z, 1))
+    assert torch.equal(model.encode(many).z, z)
+    few = z[:2], x_T[:2], 2
+    assert torch.equal(model.decode(*few), model.decode(*few, exact=True))
+
+
+def test_all_edits_of_a_start_are_in_its_arithmetic(
+    images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No change gives the photo back whether many were started and few edited, or the reverse."""
+    monkeypatch.setattr(precision, "best", lambda device: "bf16")
+    model, many = _model(), images.repeat(3, 1, 1, 1)
+    starts = model.start(many, 2).rows(slice(1, 2)), model.start(images[:1], 2).repeated(9)
+    for start, exact in zip(starts, (False, True), strict=True):
+        assert start.images is not None and start.exact == exact
+        still = model.edited(start, start.z)
+        torch.testing.assert_close(
+            still, start.images, rtol=0, atol=2e-2 if len(still) == 1 else 1e-3
+        )

@@ -24,6 +24,7 @@ from cldis.networks.space import Space, at_side
 from cldis.networks.unet import Denoiser
 from cldis.training.checkpoint import read_state
 from cldis.training.contents import unit_tensors
+from cldis.training.precision import arithmetic, pays
 from cldis.training.run_folder import RunFolder
 from cldis.training.space import open_space, plain_space
 from cldis.training.weights import Origin, open_networks
@@ -146,7 +147,8 @@ class Model:
                 x0 = sampling.noised(process, x0, noise.expand_as(x0), sigma)
             return sampling.invert(self._predict(code), process, x0, steps, sigma=sigma)
 
-        return self._each(inverted, self.start_shape, images, z)
+        exact = sigma == sampling.END or None
+        return self._each(inverted, self.start_shape, exact, images, z)
 
     @torch.no_grad()
     def decode(
@@ -156,12 +158,14 @@ class Model:
         steps: int = STEPS,
         seed: int = 0,
         fast: bool = False,
+        exact: bool | None = None,
     ) -> Tensor:
         """Images [n, 3, H, W] in [-1, 1] from codes z [n, d].
 
         Args:
             x_T: from `invert`; None draws one from `seed`.
             fast: DPM-Solver++ instead of DDIM: fewer steps, but no inverse of `invert`.
+            exact: in float32, as images are inverted; False: bf16; None: what is faster here.
 
         A VAE alone has no x_T and no steps: its mean picture is all there is.
         """
@@ -177,7 +181,7 @@ class Model:
         def drawn(x: Tensor, code: Tensor) -> Tensor:
             return self.space.to_images(solver(self._predict(code), self.loop.process, x, steps))
 
-        return self._each(drawn, (3, self.resolution, self.resolution), x_T, z)
+        return self._each(drawn, (3, self.resolution, self.resolution), exact, x_T, z)
 
     @torch.no_grad()
     def decode_vae(self, z: Tensor) -> Tensor:
@@ -189,7 +193,7 @@ class Model:
         def drawn(code: Tensor) -> Tensor:
             return at_side(vae.decode(code).float().sigmoid().mul(2).sub(1), self.resolution)
 
-        return self._each(drawn, (3, self.resolution, self.resolution), z)
+        return self._each(drawn, (3, self.resolution, self.resolution), None, z)
 
     def start(self, images: Tensor, steps: int = STEPS, exact: bool = False) -> Start:
         """Where edits of images begin: codes, x_T and what the edits are to keep.
@@ -200,8 +204,9 @@ class Model:
         z = self.encode(images).z
         sigma = sampling.END if exact else sampling.EDITS
         x_T = self.invert(images, z, steps, sigma) if self.diffuses else None
-        again = self.decode(z, x_T, steps)
-        return Start(z, x_T, steps, again, None if exact else images.float().cpu())
+        plain = exact or not pays(self.device, len(images))  # and so are all its edits
+        again = self.decode(z, x_T, steps, exact=plain)
+        return Start(z, x_T, steps, again, None if exact else images.float().cpu(), plain)
 
     def reconstruct(self, images: Tensor, steps: int = STEPS, seed: int = 0) -> dict[str, Tensor]:
         """`inverted` and `random`, decoded from the inverted x_T (all of it, as with `invert`) and
@@ -213,7 +218,7 @@ class Model:
         drawn = {}
         if codes.sem is not None:
             z = codes.sem.mean
-            drawn["inverted"] = self.decode(z, self.invert(images, z, steps), steps)
+            drawn["inverted"] = self.decode(z, self.invert(images, z, steps), steps, exact=True)
             drawn["random"] = self.decode(z, None, steps, seed)
         if codes.disen is not None:
             drawn["vae"] = self.decode_vae(codes.disen.mean)
@@ -243,7 +248,7 @@ class Model:
 
     def edited(self, start: Start, z: Tensor) -> Tensor:
         """The images [n, 3, H, W] of `start` with codes z [n, d] in place of theirs."""
-        return start.edited(self.decode(z, start.noise, start.steps))
+        return start.edited(self.decode(z, start.noise, start.steps, exact=start.exact))
 
     def traverse(
         self, images: Tensor, unit: int, amounts: Sequence[float], steps: int = STEPS
@@ -360,13 +365,14 @@ class Model:
         return joined(parts, self.units)
 
     def _each(
-        self, function: Callable[..., Tensor], shape: tuple[int, ...], *tensors: Tensor
+        self, function: Callable[..., Tensor], shape: Sequence[int], exact: bool | None, *of: Tensor
     ) -> Tensor:
         """`function` of a batch at a time, [n, *shape] in all."""
-        done = [
-            function(*(part.to(self.device) for part in parts)).cpu()
-            for parts in self._batches(*tensors)
-        ]
+        with arithmetic(self.device, len(of[0]), exact):
+            done = [
+                function(*(part.to(self.device) for part in parts)).float().cpu()
+                for parts in self._batches(*of)
+            ]
         return torch.cat(done) if done else torch.zeros(0, *shape)
 
     def _batches(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:

@@ -27,6 +27,7 @@ class Start:
     steps: int  # of the decode
     again: Tensor  # D(z), [n, 3, H, W] in [-1, 1]
     images: Tensor | None  # [n, 3, H, W] in [-1, 1]; None: edits are plain decodes
+    exact: bool = True  # decodes are in float32; else D(z') and D(z) are both in bf16
 
     def __len__(self) -> int:
         return len(self.z)
@@ -54,7 +55,7 @@ class Start:
 
     def _each(self, function: Callable[[Tensor], Tensor]) -> Start:
         noise, images = (None if p is None else function(p) for p in (self.noise, self.images))
-        return Start(function(self.z), noise, self.steps, function(self.again), images)
+        return Start(function(self.z), noise, self.steps, function(self.again), images, self.exact)
 
 
 def mask(change: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""What makes long runs on a GPU fast, and nothing else: images mixed there, compiled networks."""
+"""What makes long runs fast: images mixed on a GPU, compiled networks, memory that is kept."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +17,26 @@ from cldis.loop.two_branch import TwoBranch
 
 Load = Callable[[NDArray[Any]], Tensor]
 
+# The names of glibc (malloc.h), and the largest values it takes.
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
+KEPT, WHOLE = 2**31 - 1, 2**30
+
 
 def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def keep_memory() -> bool:
+    """Have freed memory stay with this process, where the C library is glibc; says whether.
+
+    By default the tensors of a step go back to the system when the step ends, and the next one has
+    each of their pages cleared again. What a process holds at most is the same.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):  # another C library; Windows has no such handle
+        return False
+    return bool(mallopt(TRIM_THRESHOLD, KEPT) and mallopt(MMAP_THRESHOLD, WHOLE))
 
 
 def loader(source: ImageSource, device: torch.device) -> Load:

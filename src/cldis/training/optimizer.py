@@ -28,7 +28,7 @@ def build_optimizer(
     """
     known = list(parameters)
     if config.optimizer == "adam":
-        return torch.optim.Adam(known, lr=config.learning_rate, betas=BETAS)
+        return torch.optim.Adam(known, lr=config.learning_rate, betas=BETAS, fused=True)
     from pytorch_optimizer import Muon
 
     matrices = [p for p in known if is_matrix(p)]

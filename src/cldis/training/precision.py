@@ -2,7 +2,7 @@
 
 Without them PyTorch computes bf16 convolutions in a fallback that took 13 times as long as float32
 on an AVX2 processor (decision 9), so a fixed default would be right on one machine and ruinous on
-the next.
+the next. The same choice is made for drawing with a trained model, for batches that are worth it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,10 @@ import torch
 
 from cldis.config import Config
 
+# Images of a batch from which bf16 pays on a processor. With one image of the small default its
+# casts cost more than its convolutions save (results/notebook.md).
+ENOUGH = 8
+
 
 def settled(config: Config) -> Config:
     """`config` with `training.precision=auto` replaced by what suits this machine."""
@@ -21,12 +25,34 @@ def settled(config: Config) -> Config:
     return config.with_overrides([f"training.precision={best()}"])
 
 
-def best() -> Literal["no", "bf16"]:
-    """bf16 on CUDA and on processors whose convolutions have it in hardware, else `no`."""
-    if torch.cuda.is_available():
+def best(device: torch.device | None = None) -> Literal["no", "bf16"]:
+    """bf16 on CUDA and on processors whose convolutions have it in hardware, else `no`.
+
+    None is the device that a training takes: the first GPU, where there is one.
+    """
+    kind = device.type if device else "cuda" if torch.cuda.is_available() else "cpu"
+    if kind not in ("cuda", "cpu"):
+        return "no"
+    if kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
     fast = "avx512_bf16", "amx_bf16", "bf16"  # the last is what ARM calls it
     return "bf16" if any(flag in processor_flags() for flag in fast) else "no"
+
+
+def pays(device: torch.device, images: int) -> bool:
+    """Whether a trained model draws so many `images` faster in bf16.
+
+    Pictures then differ from those of float32 by less than a grey level. Codes would be rounded to
+    8 bits, and encoding takes less time than reading the files: it stays in float32.
+    """
+    return best(device) == "bf16" and (device.type != "cpu" or images >= ENOUGH)
+
+
+def arithmetic(device: torch.device, images: int, exact: bool | None = None) -> torch.autocast:
+    """How to compute so many images: in float32 where `exact`, in bf16 where not, where the device
+    has it; None: in bf16 where it pays."""
+    half = pays(device, images) if exact is None else not exact and best(device) == "bf16"
+    return torch.autocast(device.type, torch.bfloat16, enabled=half)
 
 
 def processor_flags() -> set[str]:

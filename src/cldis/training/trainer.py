@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.nn.utils import clip_grad_norm_
 
 from cldis.config import Config
 from cldis.data.source import ImageSource
@@ -25,7 +24,8 @@ from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
 from cldis.progress import progress_bar
 from cldis.training import checkpoint, health
-from cldis.training.device import compile_networks
+from cldis.training.average import Average
+from cldis.training.device import compile_networks, keep_memory
 from cldis.training.interrupts import Interrupts
 from cldis.training.learning_curve import KEY, sign
 from cldis.training.log import MetricsLog, read_metrics
@@ -51,6 +51,7 @@ class Trainer:
 
     def __init__(self, run: RunFolder, source: ImageSource, quiet: bool = False) -> None:
         config = run.config
+        keep_memory()
         self.run, self.config, self.source, self.quiet = run, config, source, quiet
         self.accelerator = accelerator(config)
         processes = self.accelerator.num_processes
@@ -67,7 +68,7 @@ class Trainer:
 
         torch.manual_seed(config.training.seed)
         model = build(config)
-        self.ema = AveragedModel(model, multi_avg_fn=ema_update(config))
+        self.ema = Average(model, config)
         optimizer = build_optimizer(config.training, model.parameters())
         self.names = in_order(optimizer, model)
         self.feedback = build_feedback(config, model.process)
@@ -81,7 +82,7 @@ class Trainer:
         self.space = open_space(config, run.about, run.path).to(device)
         self.load = view_loader(self.space, config, source, device, not quiet)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.ema.to(self.accelerator.device)
+        self.ema.module.to(self.accelerator.device)
         self.stop_requested = False  # by a signal, in this process
         self.stop = False  # agreed by all processes
 
@@ -107,7 +108,7 @@ class Trainer:
         state = checkpoint.read_state(path)
         self.images = state["images"]
         set_steps(self.base_optimizer, self.images // self.config.training.batch)
-        self.ema.n_averaged.fill_(state["averaged"])
+        self.ema.count = state["averaged"]
         checkpoint.load_feedback(self.feedback, state, path)
 
     def fit(self) -> bool:
@@ -185,7 +186,7 @@ class Trainer:
                 signal = self.averaged.listen(x, own, phase, self.feedback)
             if signal is not None:
                 sums = signal if sums is None else sums + signal
-        self.ema.update_parameters(self.raw)
+        self.ema.update(self.raw)
         means, sums = self.reduce(terms, sums)
         if phase.vae or config.lowers_rate:
             batch = config.training.batch
@@ -205,7 +206,7 @@ class Trainer:
         self.raw.load_state_dict(self.averaged.state_dict())
         self.raw.enter(phase, self.load(typical_images(len(self.source))).images)
         self.averaged.load_state_dict(self.raw.state_dict())
-        self.ema.n_averaged.fill_(0)
+        self.ema.count = 0
 
     def clip(self) -> dict[str, Tensor]:
         """Clip each branch by itself: nats of the VAE must not scale the U-Net's step.
@@ -215,8 +216,7 @@ class Trainer:
         norms = {}
         for name, parameters in self.raw.branches().items():
             limit = self.config.training.gradient_clip if name == "diffusion" else math.inf
-            norm = self.accelerator.clip_grad_norm_(parameters, limit)
-            norms[f"{name}_gradient_norm"] = torch.as_tensor(norm)
+            norms[f"{name}_gradient_norm"] = clip_grad_norm_(parameters, limit, foreach=True)
         return norms
 
     def reduce(
@@ -256,7 +256,7 @@ class Trainer:
                 self.averaged.state_dict(),
                 checkpoint.optimizer_tensors(self.base_optimizer, self.names),
                 {
-                    "averaged": int(self.ema.n_averaged),
+                    "averaged": self.ema.count,
                     "feedback": self.feedback.state(),
                     "units": units,
                 },
@@ -304,7 +304,7 @@ class Trainer:
 
     @property
     def averaged(self) -> TwoBranch:
-        return cast(TwoBranch, self.ema.module.eval())
+        return self.ema.module
 
     @property
     def base_optimizer(self) -> torch.optim.Optimizer:
@@ -353,19 +353,6 @@ def accelerator(config: Config) -> Accelerator:
             f"other; start with `torchrun --nproc-per-node {announced} -m cldis train ...`"
         )
     return made
-
-
-def ema_update(config: Config) -> Callable[..., None]:
-    """Moving average over `training.ema` images, shorter while few steps have been made."""
-    limit = math.exp(-config.training.batch / config.training.ema)
-
-    @torch.no_grad()
-    def update(averages: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
-        n = float(count)
-        decay = min(limit, (1 + n) / (10 + n))
-        torch._foreach_lerp_(averages, current, 1 - decay)
-
-    return update
 
 
 def train(run: RunFolder, source: ImageSource, resume: bool, quiet: bool = False) -> bool:
