@@ -21,7 +21,7 @@ SHOWN = (DCI, FACTOR_VAE)
 
 
 def write_plots(suite: Suite, groups: Sequence[Group], results: Path) -> list[Path]:
-    """One picture per data set, results/SUITE-DATA.png, of the largest budget.
+    """One picture per data set, results/SUITE-DATA.png, of each method's largest budget.
 
     Curves, or a line per method where a suite scores the end of training only.
     """
@@ -29,9 +29,10 @@ def write_plots(suite: Suite, groups: Sequence[Group], results: Path) -> list[Pa
     written = []
     for data in dict.fromkeys(group.data for group in groups):
         own = [group for group in groups if group.data == data]
-        largest = max(group.images for group in own)
+        largest = {g.method: g.images for g in sorted(own, key=lambda group: group.images)}
+        shown = [group for group in own if group.images == largest[group.method]]
         path = results / f"{suite.name}-{data}.png"
-        write_bytes(path, draw(suite, [group for group in own if group.images == largest]))
+        write_bytes(path, draw(suite, shown))
         written.append(path)
     return written
 
@@ -84,10 +85,10 @@ def _figure(suite: Suite, groups: Sequence[Group], height: float) -> Any:
 
     figure = Figure(figsize=(11, height), layout="constrained")
     FigureCanvasAgg(figure)
-    group = groups[0]
+    group = max(groups, key=lambda group: group.images)
     seeds = max(len(group.records) for group in groups)
     figure.suptitle(
-        f"{suite.name} on {group.data}, {group.resolution} px, {group.images:,} images, "
+        f"{suite.name} on {group.data}, {group.resolution} px, up to {group.images:,} images, "
         f"{seeds} seed{'s' * (seeds != 1)} (setting fast)"
     )
     return figure
