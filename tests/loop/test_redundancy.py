@@ -96,7 +96,9 @@ def test_a_unit_that_says_nothing_is_no_fault() -> None:
     z.requires_grad_()
     loss = Redundancy(3)(z)
     loss.backward()
-    assert z.grad is not None and bool(z.grad.isfinite().all()) and math.isfinite(float(loss))
+    assert (
+        z.grad is not None and bool(z.grad.isfinite().all()) and math.isfinite(float(loss.detach()))
+    )
 
 
 def test_the_level_of_the_loss_is_a_mean_from_the_first_batch_on() -> None:

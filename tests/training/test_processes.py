@@ -26,7 +26,7 @@ from training.harness import (
 
 # C stays at zero: its probe takes some rows of every process, so two processes probe more. Dropout
 # of activations is drawn by each process for itself.
-ALIKE = ["feedback.warmup=1000000", "model.dropout=0"]
+ALIKE = ["feedback.warmup=1000000", "model.dropout=0", "diffusion.redundancy=0.02"]
 
 MUON = ["training.optimizer=muon", "distillation.warmup=0"]
 
@@ -106,6 +106,7 @@ def test_two_processes_train_as_one(server: Server, two: Path, tmp_path: Path) -
         assert b["vae_nll"] == pytest.approx(a["vae_nll"], rel=1e-3)
         assert b["diffusion_gradient_norm"] == pytest.approx(a["diffusion_gradient_norm"], rel=1e-2)
         assert b["lambda_dt"] == a["lambda_dt"]
+        assert b["redundancy"] == pytest.approx(a["redundancy"], rel=1e-2)
     weights = [
         load_tensors(checkpoints(out / "checkpoints")[-1] / "model.safetensors")
         for out in (one, two / "alike")

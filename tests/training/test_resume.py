@@ -67,6 +67,7 @@ def test_stopped_in_each_phase_of_the_second_form(
     """Also between two phases, where the next step begins with a hand-over."""
     one, other = tmp_path / "one", tmp_path / "other"
     phases = ("method=rate_loop", "loop.vae_alone=32", "loop.rate_from=64", "distillation.warmup=0")
+    phases += ("diffusion.redundancy=0.02",)
     assert server.run(one, *phases) == DONE
     assert server.run(other, *phases, at=["step", step, SIGINT]) == STOPPED
     assert server.run(other, resume=True) == DONE

@@ -26,7 +26,7 @@ class Redundancy(nn.Module):
     def __init__(self, units: int) -> None:
         super().__init__()
         n = units * FEATURES
-        self.batch = 0
+        self.keep = 1.0  # share of the averages that stays, of the last batch
         self.register_buffer("frame", torch.zeros(2, units))  # moments of z: what u is relative to
         self.register_buffer("mean", torch.zeros(n))
         self.register_buffer("second", torch.zeros(n, n))
@@ -44,8 +44,7 @@ class Redundancy(nn.Module):
 
     def nats(self, z: Tensor) -> Tensor:
         frame, mean, second, weight = map(self._average, ("frame", "mean", "second", "weight"))
-        self.batch = len(z)
-        keep = math.exp(-len(z) / MEMORY)
+        keep = self.keep = math.exp(-len(z) * processes() / MEMORY)
         weight.mul_(keep).add_(1 - keep)
         take(frame, torch.stack([z.mean(dim=0), z.pow(2).mean(dim=0)]), keep)
         center, square = frame / weight
@@ -61,7 +60,7 @@ class Redundancy(nn.Module):
     def level(self, loss: Tensor) -> Tensor:
         """Moving average of the loss of each batch, a scalar without gradient; after `forward`."""
         average = self._average("loss")
-        take(average, loss, math.exp(-self.batch / MEMORY))
+        take(average, loss, self.keep)
         return average / self._average("weight")
 
     def reset(self) -> None:
@@ -73,13 +72,18 @@ class Redundancy(nn.Module):
         return cast(Tensor, getattr(self, name))
 
 
+def processes() -> int:
+    """How many see a part of each batch."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 @torch.no_grad()
 def take(average: Tensor, own: Tensor, keep: float) -> None:
     """Take moments of this batch, over all processes, into a moving average."""
     own = own.detach().clone()
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+    if processes() > 1:
         dist.all_reduce(own)
-        own /= dist.get_world_size()
+        own /= processes()
     average.mul_(keep).add_((1 - keep) * own)
 
 
