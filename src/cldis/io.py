@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,6 +162,28 @@ def _number(text: str) -> float:
 
 def _no_constant(text: str) -> None:
     raise ValueError(f"{text} is no JSON number")
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 of the content of a file (hex), read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def folder_beside(path: Path) -> Iterator[Path]:
+    """A new hidden folder beside `path`, to be filled and put in its place within the block.
+
+    After an error nothing is left of it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    made.mkdir()
+    try:
+        yield made
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def sync_directory(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cldis.bench.results import DCI, FACTOR_VAE, Column, Group
+from cldis.bench.results import DCI, FACTOR_VAE, Column, Group, largest
 from cldis.bench.statistics import Summary, summary
 from cldis.bench.suite import Suite
 from cldis.io import write_bytes
@@ -29,8 +29,7 @@ def write_plots(suite: Suite, groups: Sequence[Group], results: Path) -> list[Pa
     written = []
     for data in dict.fromkeys(group.data for group in groups):
         own = [group for group in groups if group.data == data]
-        largest = {g.method: g.images for g in sorted(own, key=lambda group: group.images)}
-        shown = [group for group in own if group.images == largest[group.method]]
+        shown = [group for group in own if group in largest(own).values()]
         path = results / f"{suite.name}-{data}.png"
         write_bytes(path, draw(suite, shown))
         written.append(path)

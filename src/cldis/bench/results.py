@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ class Group:
     def summary(self, code: str, setting: str, column: Column) -> Summary:
         """The mean of `values` over seeds."""
         return summary([*self.values(code, setting, column).values()])
+
+
+def largest(groups: Sequence[Group]) -> dict[str, Group]:
+    """Of each method its group with the largest budget; groups of one data set."""
+    return {group.method: group for group in sorted(groups, key=lambda group: group.images)}
 
 
 def at_time(record: Record, code: str, column: Column, seconds: float) -> float:

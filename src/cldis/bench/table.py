@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cldis.bench.plots import write_plots
 from cldis.bench.record import Record
-from cldis.bench.results import COLUMNS, DCI, Group, at_time, estimators, read_results
+from cldis.bench.results import COLUMNS, DCI, Group, at_time, estimators, largest, read_results
 from cldis.bench.statistics import Summary, reached, summary
 from cldis.bench.suite import Suite
 from cldis.io import write_text
@@ -92,13 +92,10 @@ def _differences(suite: Suite, groups: Sequence[Group], setting: str) -> list[st
 def _equal_time(suite: Suite, groups: Sequence[Group]) -> list[str]:
     """The same differences where the method that ends first has ended, whatever images it saw."""
     rows = [["difference", "codes", "n", *HEADS, "minutes"]]
-    largest = {g.method: g for g in sorted(groups, key=lambda group: group.images)}
+    found = largest(groups)
     for a, b in suite.pairs:
-        if a not in largest or b not in largest:
-            continue
-        one, other = largest[a], largest[b]
-        if one.images != other.images:
-            rows += _paired_in_time(one, other)
+        if a in found and b in found and found[a].images != found[b].images:
+            rows += _paired_in_time(found[a], found[b])
     if len(rows) == 1:
         return []
     text = "Paired by seed at equal training time, `fast`, on lines between the points:"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from cldis.hub.contents import CONFIG, FORMAT, INDEX, TYPE, WEIGHTS, read_record
 from cldis.hub.facts import Savable, checked_licence, facts_of
 from cldis.io import (
     NAME_START,
+    folder_beside,
     sync_directory,
     user_path,
     write_bytes,
@@ -89,10 +89,7 @@ def save_model(model: Savable, folder: str | Path, licence: str | None = None) -
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in model.loop.state_dict().items()
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = folder.with_name(f".{secrets.token_hex(8)}.tmp")
-    made.mkdir()
-    try:
+    with folder_beside(folder) as made:
         write_bytes(made / WEIGHTS, save(weights, metadata={"format": "pt"}))
         write_json(made / CONFIG, record)
         if directions is not None:
@@ -102,9 +99,6 @@ def save_model(model: Savable, folder: str | Path, licence: str | None = None) -
         if isinstance(model.space, RunLatents):
             _copy_autoencoder(model.space, made)
         _put(made, folder)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
     return folder
 
 

@@ -26,25 +26,25 @@ class Redundancy(nn.Module):
     def __init__(self, units: int) -> None:
         super().__init__()
         n = units * FEATURES
-        self.keep = 1.0  # share of the averages that stays, of the last batch
         self.register_buffer("frame", torch.zeros(2, units))  # moments of z: what u is relative to
         self.register_buffer("mean", torch.zeros(n))
         self.register_buffer("second", torch.zeros(n, n))
         self.register_buffer("loss", torch.zeros(()))
         self.register_buffer("weight", torch.zeros(()))  # of the averages; 1 once they are full
 
-    def forward(self, z: Tensor) -> Tensor:
-        """The redundancy of z [n, d], a scalar.
+    def forward(self, z: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
+        """The redundancy of z [n, d], and the moving average of the loss of each batch; scalars.
 
         The averages take in the moments of this batch, which alone have a gradient: that of the
-        averages if every batch had changed as this one.
+        averages if every batch had changed as this one. The average of the loss has none.
         """
         with torch.autocast(z.device.type, enabled=False):
-            return self.nats(z.float())
+            return self.nats_and_level(z.float(), loss)
 
-    def nats(self, z: Tensor) -> Tensor:
-        frame, mean, second, weight = map(self._average, ("frame", "mean", "second", "weight"))
-        keep = self.keep = math.exp(-len(z) * processes() / MEMORY)
+    def nats_and_level(self, z: Tensor, loss: Tensor) -> tuple[Tensor, Tensor]:
+        names = ("frame", "mean", "second", "loss", "weight")
+        frame, mean, second, level, weight = (cast(Tensor, getattr(self, name)) for name in names)
+        keep = math.exp(-len(z) * processes() / MEMORY)
         weight.mul_(keep).add_(1 - keep)
         take(frame, torch.stack([z.mean(dim=0), z.pow(2).mean(dim=0)]), keep)
         center, square = frame / weight
@@ -53,23 +53,15 @@ class Redundancy(nn.Module):
         own_mean, own_second = features.mean(dim=0), features.T @ features / len(z)
         take(mean, own_mean, keep)
         take(second, own_second, keep)
+        take(level, loss, keep)
         m = mean / weight + (own_mean - own_mean.detach())
         s = second / weight + (own_second - own_second.detach())
-        return redundancy(s - torch.outer(m, m))
-
-    def level(self, loss: Tensor) -> Tensor:
-        """Moving average of the loss of each batch, a scalar without gradient; after `forward`."""
-        average = self._average("loss")
-        take(average, loss, self.keep)
-        return average / self._average("weight")
+        return redundancy(s - torch.outer(m, m)), level / weight
 
     def reset(self) -> None:
         """Forget: the code begins anew."""
         for buffer in self.buffers():
             buffer.zero_()
-
-    def _average(self, name: str) -> Tensor:
-        return cast(Tensor, getattr(self, name))
 
 
 def processes() -> int:

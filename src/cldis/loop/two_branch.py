@@ -34,7 +34,7 @@ class Denoised:
     """A batch behind the diffusion branch."""
 
     q: Gaussian  # q_sem(z|x), [n, d]
-    loss: Tensor  # scalar: L_diff, and the redundancy of q's means by its weight
+    loss: Tensor  # scalar: L_diff, and the redundancy of q's means by its price
     terms: dict[str, Tensor]  # of the loss, for the log
     seen: ReverseSample  # what the feedback may look at
 
@@ -111,9 +111,8 @@ class TwoBranch(nn.Module, ABC):
         loss = F.mse_loss(prediction.float(), self.process.target(x.x0, noise.t, noise.noise))
         terms = {"diffusion": loss.detach()}
         if self.redundancy is not None:
-            told_twice = self.redundancy(q.mean)
-            price = self.config.diffusion.redundancy * self.redundancy.level(loss)
-            loss = loss + price * told_twice
+            told_twice, level = self.redundancy(q.mean, loss)
+            loss = loss + self.config.diffusion.redundancy * level * told_twice
             terms["redundancy"] = told_twice.detach()
         x0_hat = self.process.to_x0(prediction.detach().float(), x_t, noise.t)
         seen = ReverseSample(

@@ -10,7 +10,10 @@ from cldis.networks.space import Views
 
 
 class DiffusionBranch(TwoBranch):
-    """L_diff and nothing else. The code is a Gaussian or a point (`model.gaussian`)."""
+    """L_diff, and the redundancy of z_sem where that has a price.
+
+    The code is a Gaussian or a point (`model.gaussian`).
+    """
 
     def forward(
         self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback

@@ -7,7 +7,6 @@ memory is taken. Nothing is loaded with pickle.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import nn
 
 from cldis.config_model import ModelConfig
 from cldis.data.cache import default_cache_dir
-from cldis.io import NO_SPACE, read_json, user_path
+from cldis.io import NO_SPACE, read_json, sha256_of, user_path
 from cldis.networks.space import decoded, encoded
 from cldis.training.checkpoint import finite_floats, load_tensors
 from cldis.training.contents import Content, checked
@@ -171,8 +170,7 @@ def holds(folder: Path) -> bool:
 
 def hash_of(folder: Path) -> str:
     """sha256 of the weights."""
-    with (folder / WEIGHTS).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(folder / WEIGHTS)
 
 
 def open_autoencoder(folder: Path, model: ModelConfig) -> nn.Module:

@@ -117,17 +117,17 @@ def unreadable(path: Path, error: Exception) -> ValueError:
 
 
 def load_into(module: nn.Module, tensors: dict[str, Tensor], origin: str) -> None:
-    """Strict load, but that the moving averages of `Redundancy` may all be missing: where a run
-    begins from one that did not count it, they begin anew.
+    """Strict load, but that the buffers, which are moving averages, may all be missing: where a
+    run begins from one that did not keep them, they begin anew.
 
     Raises:
         ValueError: names or shapes differ, or a weight is no finite float; the first differences
             are named.
     """
     own = module.state_dict()
-    begun = {name for name in own if name.startswith("redundancy.")}
-    if begun and not begun & set(tensors):
-        tensors = {**tensors, **{name: own[name] for name in begun}}
+    averages = {name: own[name] for name, _ in module.named_buffers() if name in own}
+    if not set(averages) & set(tensors):
+        tensors = {**tensors, **averages}
     wrong = sorted(set(own) ^ set(tensors))
     wrong += [name for name in own if name in tensors and own[name].shape != tensors[name].shape]
     if wrong:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
-import secrets
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +14,14 @@ from torch import Tensor
 from cldis.config import Config
 from cldis.config_model import ModelConfig
 from cldis.data.open import open_data
-from cldis.io import sync_directory, user_path, write_bytes, write_json
+from cldis.io import (
+    folder_beside,
+    sha256_of,
+    sync_directory,
+    user_path,
+    write_bytes,
+    write_json,
+)
 from cldis.loop.feedback import build_feedback
 from cldis.loop.two_branch import TwoBranch
 from cldis.methods.build import build
@@ -67,19 +71,15 @@ def import_diffae(
     units = _training_statistics(state, config.model.units, checkpoint)
     if units is None:
         units = unit_statistics(model, source)
-    origin = {"file": checkpoint.name, "sha256": _sha256(checkpoint), "model": name}
+    origin = {"file": checkpoint.name, "sha256": sha256_of(checkpoint), "model": name}
     run = RunFolder.plan(out, config, source, data)
     run = dataclasses.replace(run, about={**run.about, "imported": origin})
 
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = dataclasses.replace(run, path=out.with_name(f".{secrets.token_hex(8)}.tmp"))
-    try:
+    with folder_beside(out) as folder:
+        made = dataclasses.replace(run, path=folder)
         made.write(source)
         _write_weights(made, model, units)
-        os.replace(made.path, out)
-    except BaseException:
-        shutil.rmtree(made.path, ignore_errors=True)
-        raise
+        os.replace(folder, out)
     sync_directory(out.parent)
     return run
 
@@ -135,8 +135,3 @@ def _write_weights(run: RunFolder, model: TwoBranch, units: dict[str, list[float
             "units": units,
         },
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

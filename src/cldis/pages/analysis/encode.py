@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from cldis.arrays import Floats
 from cldis.data.source import ImageSource
 from cldis.editing.encode import rows_of, schema_of
-from cldis.io import write_bytes, writing
+from cldis.io import sha256_of, write_bytes, writing
 from cldis.model import Model
 from cldis.progress import progress_bar
 from cldis.training.run_folder import RunFolder
@@ -54,9 +54,7 @@ def code_key(run: RunFolder, source: ImageSource) -> str:
     Raises:
         ValueError: the run has no checkpoint yet.
     """
-    checkpoint = run.used()
-    with (checkpoint / "ema.safetensors").open("rb") as file:
-        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    weights = sha256_of(run.used() / "ema.safetensors")
     text = f"{weights} {source.fingerprint} {len(source)} {ROWS}"
     return hashlib.sha256(text.encode()).hexdigest()
 
