@@ -1,11 +1,11 @@
 """How soon the explorer answers a slider, and how near its previews are to the full picture.
 
-    OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/explorer_speed.py OUT.json RUN [RUN ...]
+    OMP_NUM_THREADS=1 taskset -c 1 python benchmarks/explorer_speed.py RUN [RUN ...]
 
 Seconds are those of one core at work, the least of three, the HTML that shows a picture included.
 The error of a preview is |preview - full| over |full - photo|, so that 1 is no preview at all:
 means over the strongest sliders at +2 on held-out photos. `vae` adds the change of the VAE's
-pictures.
+pictures. Writes results/explorer_speed.json.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from shared import RESULTS, provenance
 
 from cldis.explorer.actions import Actions
 from cldis.explorer.received import Received
@@ -65,14 +66,14 @@ def errors(studio: Studio) -> dict[str, float]:
     return found
 
 
-def main(out: str, *runs: str) -> None:
+def main(*runs: str) -> None:
     torch.set_num_threads(1)
     found = []
     for run in runs:
         studio = Studio.open(run)
         name = f"{studio.run.about['data']['name']} {studio.resolution} {studio.run.config.method}"
         found.append({"run": name, "seconds": speed(studio), "error": errors(studio)})
-    write_json(Path(out), found)
+    write_json(RESULTS / "explorer_speed.json", {"runs": found, **provenance()})
 
 
 if __name__ == "__main__":
