@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from cldis.config_model import ModelConfig, Section, Text
+from cldis.config_model import PIXELS, ModelConfig, Section, Text
 from cldis.config_upgrade import NOW, upgrade
 from cldis.io import parse_json
 from cldis.methods import find_method
@@ -198,6 +198,11 @@ class Config(Section):
         if 0 < start <= alone:
             raise ValueError(
                 f"loop.rate_from {start} must be above loop.vae_alone {alone}, or 0 for never"
+            )
+        if start and self.model.space != PIXELS:
+            raise ValueError(
+                f"loop.rate_from {start} needs model.space=pixels, not {self.model.space!r}: the "
+                "information is read from denoised images; set loop.rate_from=0"
             )
         if self.model.encoder_width != self.model.vae_width:
             raise ValueError(

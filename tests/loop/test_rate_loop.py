@@ -76,6 +76,14 @@ def test_who_learns_in_which_phase(images: int, learning: set[str], weight: floa
     assert (heard is None) is (images < 64)
 
 
+def test_nothing_is_heard_where_no_rate_is_lowered() -> None:
+    config = RATE.with_overrides(["loop.rate_from=0"])
+    loop = cast(RateLoop, perturbed(build(config), 0, 0.05))
+    noise = StepNoise.draw(config, 8, torch.Generator().manual_seed(0))
+    x = Views.pixels(pictures(8))
+    assert loop.listen(x, noise, phase_at(config, 1000), feedback_of(loop)) is None
+
+
 def test_e_sem_begins_as_the_encoder_of_the_vae() -> None:
     loop, x = made(0.3), pictures(32)
     assert loop.vae is not None and loop.semantic is not None
@@ -196,9 +204,10 @@ def test_before_the_rate_counts_the_feedback_only_listens() -> None:
     ("setting", "words"),
     [
         ("loop.rate_from=64", "must be above loop.vae_alone 64"),
+        ("model.space=a/folder model.latent_pixels=1", "needs model.space=pixels"),
         ("model.vae_width=16", "must equal model.vae_width 16"),
     ],
 )
 def test_mistakes_in_the_phases(setting: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        RATE.with_overrides([setting])
+        RATE.with_overrides(setting.split())

@@ -89,9 +89,12 @@ class RateLoop(TwoBranch):
     def listen(
         self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> Tensor | None:
-        """The meter's sums; the averaged weights say less of noise and more of the code."""
+        """The meter's sums; the averaged weights say less of noise and more of the code.
+
+        None while the VAE is alone, and where no rate is ever lowered to what is heard.
+        """
         assert isinstance(feedback, RateFeedback)
-        if not phase.diffusion:
+        if not phase.diffusion or not self.config.loop.rate_from:
             return None
         assert self.semantic is not None and self.denoiser is not None
         semantic, few = self.semantic, x.images[:ROWS]

@@ -71,7 +71,6 @@ METHODS: dict[str, Method] = {
             "model.encoder": "burgess",
             "model.conditioning": "cross_attention",
             "distillation.kind": "mse",
-            **IN_PIXELS,
         },
         capacity=True,
         feedback=True,

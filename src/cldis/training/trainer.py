@@ -188,12 +188,13 @@ class Trainer:
                 sums = signal if sums is None else sums + signal
         self.ema.update(self.raw)
         means, sums = self.reduce(terms, sums)
-        if phase.vae or config.lowers_rate:
+        heard = phase.vae or sums is not None
+        if heard:
             batch = config.training.batch
             self.feedback.update(sums, self.images + batch, batch, means.get("rate"))
         if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
             raise Diverged(self.diverged_words())
-        if config.uses_capacity and (phase.vae or config.lowers_rate):
+        if config.uses_capacity and heard:
             means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
         if config.distils:
             means["lambda_dt"] = phase.lambda_dt
