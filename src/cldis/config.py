@@ -70,6 +70,9 @@ class LoopConfig(Section):
     """When the branches of the loop train."""
 
     vae_alone: Images = Field(0, ge=0, description="images at the start that train the VAE alone")
+    unmix: bool = Field(
+        False, description="turn the VAE's units to independent axes as they are handed over"
+    )
     rate_from: Images = Field(
         0, ge=0, description="images from which the rate of z_sem is lowered (rate_loop); 0: never"
     )

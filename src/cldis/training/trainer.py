@@ -40,6 +40,7 @@ from cldis.training.starter import load_starter
 from cldis.training.unit_stats import typical_images, unit_statistics
 
 HEALTH_IMAGES = 128
+HAND_OVER = 2_048  # images that a new phase of the second form begins from
 
 
 class Diverged(RuntimeError):
@@ -205,7 +206,8 @@ class Trainer:
         if not self.config.lowers_rate:
             return
         self.raw.load_state_dict(self.averaged.state_dict())
-        self.raw.enter(phase, self.load(typical_images(len(self.source))).images)
+        few = typical_images(len(self.source), HAND_OVER)
+        self.raw.enter(phase, self.load(few).images)
         self.averaged.load_state_dict(self.raw.state_dict())
         self.ema.count = 0
 
