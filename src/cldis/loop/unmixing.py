@@ -32,7 +32,7 @@ class Axes:
 
 
 def independent_axes(q: Gaussian, active: Tensor) -> Axes | None:
-    """The axes along which the active units of q are most independent, or None if none are found.
+    """The axes along which the active units of q are most independent; None: one unit, few images.
 
     Each new unit has variance 1 over the images, what q(u|x) is unsure of counted in. The other
     units stay as they are. The same every time for the same q.
@@ -50,12 +50,11 @@ def independent_axes(q: Gaussian, active: Tensor) -> Axes | None:
     ica = FastICA(
         whiten="unit-variance", fun="cube", max_iter=ITERATIONS, tol=TOLERANCE, random_state=0
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            ica.fit(q.mean[:, active].double().cpu().numpy())
-        except ConvergenceWarning:
-            return None
+    with (
+        warnings.catch_warnings()
+    ):  # units that are Gaussian have no turn of their own: any is as good
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        ica.fit(q.mean[:, active].double().cpu().numpy())
     turn, center = torch.from_numpy(ica.components_), torch.from_numpy(ica.mean_)
     variance = q.log_variance.double().exp().mean(dim=0).cpu()
     unsure = turn.pow(2) @ variance[active.cpu()]
