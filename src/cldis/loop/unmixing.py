@@ -50,9 +50,8 @@ def independent_axes(q: Gaussian, active: Tensor) -> Axes | None:
     ica = FastICA(
         whiten="unit-variance", fun="cube", max_iter=ITERATIONS, tol=TOLERANCE, random_state=0
     )
-    with (
-        warnings.catch_warnings()
-    ):  # units that are Gaussian have no turn of their own: any is as good
+    # Gaussian units have no turn of their own, and any is as good: no warning.
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         ica.fit(q.mean[:, active].double().cpu().numpy())
     turn, center = torch.from_numpy(ica.components_), torch.from_numpy(ica.mean_)
