@@ -176,7 +176,8 @@ class Config(Section):
         if self.loop.vae_alone >= self.training.images:
             raise ValueError(
                 f"loop.vae_alone {self.loop.vae_alone} must be below training.images "
-                f"{self.training.images}, else the diffusion branch never trains"
+                f"{self.training.images}, else the diffusion branch never trains; give the budget "
+                "as --images N, which shrinks every phase, or set a smaller loop.vae_alone"
             )
         return self
 
