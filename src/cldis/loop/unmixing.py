@@ -32,10 +32,12 @@ class Axes:
 
 
 def independent_axes(q: Gaussian, active: Tensor) -> Axes | None:
-    """The axes along which the active units of q are most independent; None: one unit, few images.
+    """The axes along which the active units of q are most independent; None: it finds none.
 
     Each new unit has variance 1 over the images, what q(u|x) is unsure of counted in. The other
     units stay as they are. The same every time for the same q.
+
+    None where fewer than two units are active, images are few, or the search ends in no number.
 
     Args:
         q: posteriors of images, [n, d].
@@ -53,7 +55,10 @@ def independent_axes(q: Gaussian, active: Tensor) -> Axes | None:
     # Gaussian units have no turn of their own, and any is as good: no warning.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        ica.fit(q.mean[:, active].double().cpu().numpy())
+        try:
+            ica.fit(q.mean[:, active].double().cpu().numpy())
+        except ValueError:  # an iterate overflowed
+            return None
     turn, center = torch.from_numpy(ica.components_), torch.from_numpy(ica.mean_)
     variance = q.log_variance.double().exp().mean(dim=0).cpu()
     unsure = turn.pow(2) @ variance[active.cpu()]

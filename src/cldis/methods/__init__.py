@@ -62,9 +62,9 @@ METHODS: dict[str, Method] = {
     ),
     "rate_loop": Method(
         "cldis.loop.rate_loop:RateLoop",
-        "CL-Dis, rate",
-        "the closed loop in its second form: a β-VAE begins the code, the diffusion model measures "
-        "its information, and the rate of the code is lowered to that",
+        "CL-Dis, second form",
+        "the closed loop in its second form: a β-VAE begins the code, and a diffusion model "
+        "completes it",
         BOTH,
         {
             "model.gaussian": True,
