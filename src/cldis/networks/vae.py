@@ -56,7 +56,7 @@ class VAE(nn.Module):
         head.bias[:d] = unmixing @ (head.bias[:d] - center)
         head.weight[d:][units] = 0
         head.bias[d:][units] = variance[units].log()
-        first.bias += first.weight @ center
+        first.bias.add_(first.weight @ center)
         first.weight.copy_(first.weight @ torch.linalg.inv(unmixing))
 
     @staticmethod
