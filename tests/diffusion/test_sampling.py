@@ -239,3 +239,26 @@ def test_all_of_it_is_differentiable_with_respect_to_the_start() -> None:
     x_T = _normal(1, 4).requires_grad_()
     ddim(gaussian_denoiser(process, MEAN, VARIANCE), process, x_T, 5).sum().backward()
     assert x_T.grad is not None and (x_T.grad > 0).all()
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_schedulers_of_diffusers_take_the_same_steps(schedule: str) -> None:
+    """They are handed the ladder as their own noise schedule."""
+    from diffusers import DDIMInverseScheduler, DDIMScheduler
+
+    process, x = noise_process("v", schedule), _normal(2)
+    predict, levels = gaussian_denoiser(process, MEAN, VARIANCE), ladder(process, 7)
+    places = list(enumerate(levels))[1:]
+    down = DDIMScheduler(num_train_timesteps=len(levels), clip_sample=False)
+    up = DDIMInverseScheduler(num_train_timesteps=len(levels), clip_sample=False)
+    for scheduler, path, found in (
+        (down, reversed(places), ddim(predict, process, x, 7)),
+        (up, places, invert(predict, process, x, 7, refinements=0)),
+    ):
+        scheduler.alphas_cumprod = process.alpha_bar[levels]
+        scheduler.set_timesteps(len(levels))
+        theirs = x
+        for index, t in path:
+            noise = predicted_noise(predict, process, theirs, t)
+            theirs = scheduler.step(noise, index, theirs).prev_sample
+        torch.testing.assert_close(found, theirs)
