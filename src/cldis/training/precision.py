@@ -41,7 +41,7 @@ def best(device: torch.device | None = None) -> Literal["no", "bf16"]:
 
 
 def pays(device: torch.device, images: int, weights: int) -> bool:
-    """Whether a denoiser of so many weights draws so many images faster in bf16.
+    """Whether a model of so many weights draws so many images faster in bf16.
 
     Pictures then differ from those of float32 by less than a grey level. Codes would be rounded to
     8 bits, and encoding takes less time than reading the files: it stays in float32.
