@@ -12,7 +12,6 @@ from torch import Tensor
 
 from cldis.data.source import ImageSource
 from cldis.data.split import split
-from cldis.hub.contents import is_saved_model
 from cldis.images import grid, in_rows, save_png
 from cldis.model import CHUNK, STEPS, Model
 from cldis.progress import progress_bar
@@ -84,7 +83,7 @@ def prior_of(model: Model, data: str | None = None, progress: bool = True) -> Pr
         )
     assert model.origin is not None, "a model of the command line was opened from a folder"
     path = model.origin.path
-    if has_prior(path) or is_saved_model(path):  # which has no images to fit one to
+    if has_prior(path) or model.origin.checkpoint is None:  # a saved model has no images
         return load_prior(path, model.loop, model.units)[0]
     run = RunFolder.open(path)
     source = open_run_data(run, data, progress)
