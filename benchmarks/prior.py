@@ -48,7 +48,7 @@ def main() -> None:
             again = (model.encode(model.decode(z).clamp(-1, 1)).z - prior.mean) / prior.std
             images[kind] = round(energy_distance(again, heldout), 4)
         runs[name] = {
-            "method": run.config.method,
+            "command": " ".join(run.about["command"]),
             "data": run.about["data"]["name"],
             "images_seen": int(run.used().name),
             **record,
