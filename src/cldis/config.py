@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
-from cldis.config_model import ModelConfig, Section, Text
+from cldis.config_model import PIXELS, ModelConfig, Section, Text
 from cldis.config_upgrade import NOW, upgrade
 from cldis.io import parse_json
 from cldis.methods import find_method
@@ -70,6 +70,9 @@ class LoopConfig(Section):
     """When the branches of the loop train."""
 
     vae_alone: Images = Field(0, ge=0, description="images at the start that train the VAE alone")
+    unmix: bool = Field(
+        False, description="turn the VAE's units to independent axes as they are handed over"
+    )
     rate_from: Images = Field(
         0, ge=0, description="images from which the rate of z_sem is lowered (rate_loop); 0: never"
     )
@@ -173,7 +176,8 @@ class Config(Section):
         if self.loop.vae_alone >= self.training.images:
             raise ValueError(
                 f"loop.vae_alone {self.loop.vae_alone} must be below training.images "
-                f"{self.training.images}, else the diffusion branch never trains"
+                f"{self.training.images}, else the diffusion branch never trains; give the budget "
+                "as --images N, which shrinks every phase, or set a smaller loop.vae_alone"
             )
         return self
 
@@ -198,6 +202,11 @@ class Config(Section):
         if 0 < start <= alone:
             raise ValueError(
                 f"loop.rate_from {start} must be above loop.vae_alone {alone}, or 0 for never"
+            )
+        if start and self.model.space != PIXELS:
+            raise ValueError(
+                f"loop.rate_from {start} needs model.space=pixels, not {self.model.space!r}: the "
+                "information is read from denoised images; set loop.rate_from=0"
             )
         if self.model.encoder_width != self.model.vae_width:
             raise ValueError(

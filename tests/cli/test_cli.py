@@ -127,7 +127,7 @@ def test_info_and_recipes(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out)["config"]["model"]["units"] == 4
     assert main(["recipes"]) == 0
     listed = capsys.readouterr().out
-    assert "cpu64 (default)" in listed and "demo" in listed
+    assert "taught64 (default)" in listed and "demo" in listed
 
 
 def test_resume_goes_further(run: Path, photos: Path, tmp_path: Path) -> None:

@@ -76,6 +76,14 @@ def test_who_learns_in_which_phase(images: int, learning: set[str], weight: floa
     assert (heard is None) is (images < 64)
 
 
+def test_nothing_is_heard_where_no_rate_is_lowered() -> None:
+    config = RATE.with_overrides(["loop.rate_from=0"])
+    loop = cast(RateLoop, perturbed(build(config), 0, 0.05))
+    noise = StepNoise.draw(config, 8, torch.Generator().manual_seed(0))
+    x = Views.pixels(pictures(8))
+    assert loop.listen(x, noise, phase_at(config, 1000), feedback_of(loop)) is None
+
+
 def test_e_sem_begins_as_the_encoder_of_the_vae() -> None:
     loop, x = made(0.3), pictures(32)
     assert loop.vae is not None and loop.semantic is not None
@@ -196,9 +204,36 @@ def test_before_the_rate_counts_the_feedback_only_listens() -> None:
     ("setting", "words"),
     [
         ("loop.rate_from=64", "must be above loop.vae_alone 64"),
+        ("model.space=a/folder model.latent_pixels=1", "needs model.space=pixels"),
         ("model.vae_width=16", "must equal model.vae_width 16"),
     ],
 )
 def test_mistakes_in_the_phases(setting: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        RATE.with_overrides([setting])
+        RATE.with_overrides(setting.split())
+
+
+def test_unmixed_units_draw_the_same_and_are_those_of_e_sem() -> None:
+    config = RATE.with_overrides(["loop.unmix=true"])
+    torch.manual_seed(0)
+    loop = cast(RateLoop, perturbed(build(config), 0, 0.3))
+    assert loop.vae is not None and loop.semantic is not None
+    even = torch.rand(1200, 3, 1, 1, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    x = even.expand(-1, -1, 16, 16)  # three colours, each with a strength of its own
+    last = loop.vae.encoder.layers[-1]
+    assert isinstance(last, torch.nn.Linear)
+    with torch.no_grad():  # three units that say something, one that does not
+        last.weight[:3] *= 4
+        last.bias[4:7] = -3.0
+        last.weight[[3, 7]] = 0
+        last.bias[[3, 7]] = 0
+    before = loop.vae.encode(x)
+    drawn = loop.vae.decode(before.mean)
+    loop.enter(TrainingPhase(vae=False, diffusion=True), x)
+    after = loop.vae.encode(x)
+    assert not torch.allclose(after.mean[:, :3], before.mean[:, :3], atol=0.1)
+    assert torch.equal(after.mean[:, 3], before.mean[:, 3])
+    assert torch.allclose(loop.vae.decode(after.mean), drawn, atol=1e-3)
+    assert torch.equal(loop.semantic(x).mean[:, :3], after.mean[:, :3])
+    whole = after.mean.var(dim=0) + after.log_variance.exp().mean(dim=0)
+    assert whole[:3].tolist() == pytest.approx([1, 1, 1], abs=0.01)

@@ -54,7 +54,7 @@ def dry(capsys: pytest.CaptureFixture[str], data: Path | str, *more: str) -> lis
 
 @pytest.mark.parametrize(
     ("side", "recipe"),
-    [(1, "cpu64"), (64, "cpu64"), (90, "cpu64"), (91, "photos128"), (100, "photos128")]
+    [(1, "taught64"), (64, "taught64"), (90, "taught64"), (91, "photos128"), (100, "photos128")]
     + [(181, "photos128"), (182, "photos256"), (4000, "photos256")],
 )
 def test_photos_are_enlarged_by_half_at_most(side: int, recipe: str) -> None:
@@ -89,13 +89,13 @@ def test_with_the_autoencoder_photos_go_into_latents(
     assert said[0].startswith("recipe photos128: the photos are about 100 px on their shorter side")
     assert "--recipe NAME" in said[0] and "at 128 px" in said[1] and str(kept) in said[3]
     said = dry(capsys, photos, "--resolution", "64")
-    assert said[0].startswith("recipe cpu64, in pixels: 64 px were asked for")
+    assert said[0].startswith("recipe taught64, in pixels: 64 px were asked for")
     said = dry(capsys, photos, "--set", "model.resolution=256")
     assert said[0].startswith("recipe photos256: 256 px were asked for")
     assert "enlarged" in said[1] and "about 100 px" in said[1]
     for word in ("method=beta_vae", "model.space=pixels"):
         said = dry(capsys, photos, "--set", word)
-        assert said[0].startswith("recipe cpu64: pixels, as the settings ask")
+        assert said[0].startswith("recipe taught64: pixels, as the settings ask")
     said = dry(capsys, photos, "--recipe", "cpu64")
     assert said[0].startswith("data ")  # nothing was chosen, so nothing is said
     large = collection(tmp_path / "large", 400, 300)
@@ -107,13 +107,13 @@ def test_without_it_pixels_do_and_the_line_says_what_to_get(
 ) -> None:
     photos = collection(tmp_path / "photos", 150, 100)
     said = dry(capsys, photos)
-    assert said[0].startswith("recipe cpu64, in pixels: the photos are about 100 px")
+    assert said[0].startswith("recipe taught64, in pixels: the photos are about 100 px")
     for part in (*FILES, TAESD, str(cache / "autoencoders" / "taesd"), "--recipe photos128"):
         assert part in said[0]
     assert "at 64 px" in said[1]
     small = collection(tmp_path / "small", 70, 60)
     said = dry(capsys, small)
-    assert said[0].startswith("recipe cpu64, in pixels: the photos are about 60 px")
+    assert said[0].startswith("recipe taught64, in pixels: the photos are about 60 px")
     assert "taesd" not in said[0]
 
 
@@ -130,8 +130,8 @@ def test_an_autoencoder_that_a_person_names_counts(
 
 
 def test_what_is_no_folder_of_photos_keeps_the_default(kept: Path) -> None:
-    assert choose(side_of("rooms"), None, {}) == Choice("cpu64")
-    assert choose(side_of("rooms"), 128, {"method": "closed"}) == Choice("cpu64")
+    assert choose(side_of("rooms"), None, {}) == Choice("taught64")
+    assert choose(side_of("rooms"), 128, {"method": "closed"}) == Choice("taught64")
 
 
 def test_the_choice_is_the_recipe_of_the_run(

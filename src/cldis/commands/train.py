@@ -19,7 +19,7 @@ def add(commands: Commands) -> None:
     )
     train.add_argument("--out", required=True, metavar="RUN", help="run folder to write")
     train.add_argument(
-        "--recipe", help="see `cldis recipes` (default: cpu64; for photos what suits their size)"
+        "--recipe", help="see `cldis recipes` (default: taught64; for photos what suits their size)"
     )
     train.add_argument("--resolution", type=int, metavar="PX", help="side in pixels")
     train.add_argument(

@@ -24,6 +24,7 @@ from cldis.loop.feedback.rate import RateFeedback
 from cldis.loop.phases import TrainingPhase
 from cldis.loop.step import StepNoise, StepOutput
 from cldis.loop.two_branch import TwoBranch
+from cldis.loop.unmixing import independent_axes
 from cldis.networks.blocks import UnitTokens
 from cldis.networks.gaussian import kl, kl_to_standard
 from cldis.networks.space import Views
@@ -89,9 +90,12 @@ class RateLoop(TwoBranch):
     def listen(
         self, x: Views, noise: StepNoise, phase: TrainingPhase, feedback: Feedback
     ) -> Tensor | None:
-        """The meter's sums; the averaged weights say less of noise and more of the code."""
+        """The meter's sums; the averaged weights say less of noise and more of the code.
+
+        None while the VAE is alone, and where no rate is ever lowered to what is heard.
+        """
         assert isinstance(feedback, RateFeedback)
-        if not phase.diffusion:
+        if not phase.diffusion or not self.config.loop.rate_from:
             return None
         assert self.semantic is not None and self.denoiser is not None
         semantic, few = self.semantic, x.images[:ROWS]
@@ -117,12 +121,17 @@ class RateLoop(TwoBranch):
             self.hand_over(x)
 
     def hand_over(self, x: Tensor) -> None:
-        """E_sem begins as the encoder of the VAE; units that say nothing begin small and free."""
+        """E_sem begins as the encoder of the VAE, its units unmixed where the settings ask for it;
+        units that say nothing begin small and free."""
         assert self.vae is not None and self.semantic is not None
         head, d = self.semantic.head, self.config.model.units
         fresh = head.weight[:d].clone()
+        q = self.vae.encode(x)
+        silent = kl_to_standard(q).mean(dim=0) < SILENT
+        axes = independent_axes(q, ~silent) if self.config.loop.unmix else None
+        if axes is not None:
+            self.vae.turn(axes.unmixing, axes.center, axes.variance, ~silent)
         self.semantic.network.load_state_dict(self.vae.encoder.state_dict())
-        silent = kl_to_standard(self.vae.encode(x)).mean(dim=0) < SILENT
         size = fresh.norm(dim=1).mean()
         if not bool(silent.all()):
             size = head.weight[:d][~silent].norm(dim=1).mean()

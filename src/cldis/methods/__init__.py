@@ -30,8 +30,8 @@ class Method:
 
 
 BOTH, DIFFUSION, VAE = ("diffusion", "vae"), ("diffusion",), ("vae",)
-# Only the second form of the loop lowers the rate of z_sem.
-JOINT: dict[str, Any] = {"loop.rate_from": 0}
+# Only the second form of the loop hands an encoder over, and lowers the rate of z_sem.
+JOINT: dict[str, Any] = {"loop.unmix": False, "loop.rate_from": 0}
 # One branch has nothing to wait for.
 ALONE: dict[str, Any] = {"loop.vae_alone": 0, **JOINT}
 # What it denoises is read as an image, or nothing is denoised.
@@ -71,7 +71,6 @@ METHODS: dict[str, Method] = {
             "model.encoder": "burgess",
             "model.conditioning": "cross_attention",
             "distillation.kind": "mse",
-            **IN_PIXELS,
         },
         capacity=True,
         feedback=True,

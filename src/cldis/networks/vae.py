@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -37,6 +38,26 @@ class VAE(nn.Module):
     def decode(self, z: Tensor) -> Tensor:
         """z [n, d] -> pixel logits [n, 3, side, side]."""
         return self.decoder(z)
+
+    @torch.no_grad()
+    def turn(self, unmixing: Tensor, center: Tensor, variance: Tensor, units: Tensor) -> None:
+        """Give u = unmixing (z - center) in place of z from now on, and draw the same images.
+
+        Args:
+            unmixing: [d, d], invertible.
+            center: [d].
+            variance: [d] of q(u|x) for the units that change, the same for every image from now on.
+            units: that change, boolean [d].
+        """
+        head, d = self.encoder.layers[-1], len(center)
+        first = self.decoder[0]
+        assert isinstance(head, nn.Linear) and isinstance(first, nn.Linear)
+        head.weight[:d] = unmixing @ head.weight[:d]
+        head.bias[:d] = unmixing @ (head.bias[:d] - center)
+        head.weight[d:][units] = 0
+        head.bias[d:][units] = variance[units].log()
+        first.bias += first.weight @ center
+        first.weight.copy_(first.weight @ torch.linalg.inv(unmixing))
 
     @staticmethod
     def negative_log_likelihood(logits: Tensor, images: Tensor) -> Tensor:

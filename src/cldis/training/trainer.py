@@ -40,6 +40,7 @@ from cldis.training.starter import load_starter
 from cldis.training.unit_stats import typical_images, unit_statistics
 
 HEALTH_IMAGES = 128
+HAND_OVER = 2_048  # images that a new phase of the second form begins from
 
 
 class Diverged(RuntimeError):
@@ -188,12 +189,13 @@ class Trainer:
                 sums = signal if sums is None else sums + signal
         self.ema.update(self.raw)
         means, sums = self.reduce(terms, sums)
-        if phase.vae or config.lowers_rate:
+        heard = phase.vae or sums is not None
+        if heard:
             batch = config.training.batch
             self.feedback.update(sums, self.images + batch, batch, means.get("rate"))
         if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
             raise Diverged(self.diverged_words())
-        if config.uses_capacity and (phase.vae or config.lowers_rate):
+        if config.uses_capacity and heard:
             means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
         if config.distils:
             means["lambda_dt"] = phase.lambda_dt
@@ -204,7 +206,8 @@ class Trainer:
         if not self.config.lowers_rate:
             return
         self.raw.load_state_dict(self.averaged.state_dict())
-        self.raw.enter(phase, self.load(typical_images(len(self.source))).images)
+        few = typical_images(len(self.source), HAND_OVER)
+        self.raw.enter(phase, self.load(few).images)
         self.averaged.load_state_dict(self.raw.state_dict())
         self.ema.count = 0
 

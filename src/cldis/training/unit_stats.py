@@ -17,10 +17,10 @@ IMAGES = 512
 BATCH = 64
 
 
-def typical_images(count: int) -> NDArray[np.int64]:
-    """Indices of up to 512 training images, of `count` images in all; the same every time."""
+def typical_images(count: int, most: int = IMAGES) -> NDArray[np.int64]:
+    """Indices of up to `most` training images, of `count` images in all; the same every time."""
     train, _ = split(count)
-    return np.sort(np.random.default_rng(0).permutation(train)[:IMAGES])
+    return np.sort(np.random.default_rng(0).permutation(train)[:most])
 
 
 @torch.no_grad()
