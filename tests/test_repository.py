@@ -313,6 +313,22 @@ def test_help_answers_within_a_second() -> None:
     assert min(times) < 1.0
 
 
+def test_the_way_to_an_edit_loads_only_what_it_needs() -> None:
+    """`diffusers` alone takes as long to import as `torch`."""
+    code = (
+        "import sys, torch, cldis.commands.photos, cldis.editing.edit, cldis.editing.photos\n"
+        "from cldis.methods.build import build\n"
+        "from cldis.model import Model\n"
+        "from cldis.training.recipes import recipe_config\n"
+        "model = Model(build(recipe_config('tiny')), torch.zeros(6), torch.ones(6))\n"
+        "model.edit(torch.zeros(1, 3, 32, 32), {0: 1.0}, steps=1)\n"
+        f"print([name for name in {(*HEAVY[1:], 'torch._dynamo')!r} if name in sys.modules])"
+    )
+    answer = python("-c", code)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.strip() == "[]"
+
+
 def test_the_way_to_help_loads_nothing_heavy() -> None:
     light = ["cldis", "cldis.cli", "cldis.config", "cldis.io", "cldis.text", "cldis.bench.suites"]
     light += [

@@ -46,6 +46,13 @@ def grid(cells: Tensor, gap: int = 2, clear: bool = False) -> Image.Image:
     return Image.fromarray(page.permute(1, 2, 0).numpy())
 
 
+def in_rows(images: Tensor, columns: int = 8) -> Tensor:
+    """Images [n, 3, H, W] as cells [rows, columns, 3, H, W], the last ones white where n ends."""
+    columns = min(columns, len(images))
+    white = torch.ones(-len(images) % columns, *images.shape[1:])
+    return torch.cat([images, white]).unflatten(0, (-1, columns))
+
+
 def reduced(cells: Tensor, side: int = SHOWN_SIDE) -> Tensor:
     """Pictures [..., 3, H, W] with sides of at most `side` pixels, by averaging."""
     if cells.shape[-1] <= side:

@@ -204,7 +204,7 @@ class Model:
         z = self.encode(images).z
         sigma = sampling.END if exact else sampling.EDITS
         x_T = self.invert(images, z, steps, sigma) if self.diffuses else None
-        plain = exact or not pays(self.device, len(images))  # and so are all its edits
+        plain = exact or not self._half(len(images))  # and so are all its edits
         again = self.decode(z, x_T, steps, exact=plain)
         return Start(z, x_T, steps, again, None if exact else images.float().cpu(), plain)
 
@@ -368,12 +368,15 @@ class Model:
         self, function: Callable[..., Tensor], shape: Sequence[int], exact: bool | None, *of: Tensor
     ) -> Tensor:
         """`function` of a batch at a time, [n, *shape] in all."""
-        with arithmetic(self.device, len(of[0]), exact):
+        with arithmetic(self.device, self._half(len(of[0])) if exact is None else not exact):
             done = [
                 function(*(part.to(self.device) for part in parts)).float().cpu()
                 for parts in self._batches(*of)
             ]
         return torch.cat(done) if done else torch.zeros(0, *shape)
+
+    def _half(self, images: int) -> bool:
+        return pays(self.device, images, sum(p.numel() for p in self.loop.parameters()))
 
     def _batches(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
         for start in range(0, len(tensors[0]), self.batch):

@@ -56,10 +56,11 @@ def test_the_ends_are_clean_and_pure_noise_for_any_number_of_steps(steps: int) -
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("steps", [100, 1000])
+@pytest.mark.parametrize("steps", [10, 100, 777, 1000])
 def test_diffusers_adds_the_same_noise_and_has_the_same_velocity(schedule: str, steps: int) -> None:
     process = noise_process("v", schedule, steps)
     theirs = DDPMScheduler(**scheduler_options(process.config))
+    assert torch.equal(process.alpha_bar, theirs.alphas_cumprod)
     x0, t, noise = _rows(3, steps, n=40)
     torch.testing.assert_close(process.add_noise(x0, t, noise), theirs.add_noise(x0, noise, t))
     torch.testing.assert_close(process.target(x0, t, noise), theirs.get_velocity(x0, noise, t))

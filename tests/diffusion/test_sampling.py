@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cldis.diffusion.process import NoiseProcess
-from cldis.diffusion.sampling import END, ddim, fast, invert, ladder, noised, predicted_noise
+from cldis.diffusion.sampling import (
+    EDITS,
+    END,
+    ddim,
+    fast,
+    invert,
+    ladder,
+    noised,
+    predicted_noise,
+)
 from diffusion.analytic import (
     PREDICTIONS,
     SCHEDULES,
@@ -239,3 +248,35 @@ def test_all_of_it_is_differentiable_with_respect_to_the_start() -> None:
     x_T = _normal(1, 4).requires_grad_()
     ddim(gaussian_denoiser(process, MEAN, VARIANCE), process, x_T, 5).sum().backward()
     assert x_T.grad is not None and (x_T.grad > 0).all()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 20, 100])
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_schedulers_of_diffusers_take_the_same_steps_to_the_bit(
+    schedule: str, prediction: str, steps: int
+) -> None:
+    """They are handed the ladder as their own noise schedule."""
+    from diffusers import DDIMInverseScheduler, DDIMScheduler
+
+    process, x = noise_process(prediction, schedule), _normal(2)
+    predict = gaussian_denoiser(process, MEAN, VARIANCE)
+
+    def theirs(scheduler: Any, levels: list[int], places: list[int]) -> Tensor:
+        scheduler.alphas_cumprod = process.alpha_bar[levels]
+        scheduler.set_timesteps(len(levels))
+        made = x
+        for place in places:
+            noise = predicted_noise(predict, process, made, levels[place])
+            made = scheduler.step(noise, place, made).prev_sample
+        return made
+
+    levels = ladder(process, steps)
+    down = DDIMScheduler(num_train_timesteps=len(levels), clip_sample=False)
+    drawn = theirs(down, levels, list(range(len(levels) - 1, 0, -1)))
+    assert torch.equal(ddim(predict, process, x, steps), drawn)
+    for sigma in (END, EDITS):
+        levels = ladder(process, steps, sigma)
+        up = DDIMInverseScheduler(num_train_timesteps=len(levels), clip_sample=False)
+        inverted = theirs(up, levels, list(range(1, len(levels))))
+        assert torch.equal(invert(predict, process, x, steps, 0, sigma), inverted)

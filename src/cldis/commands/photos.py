@@ -1,4 +1,4 @@
-"""Commands that take photos: traverse, edit, reconstruct, encode."""
+"""Commands that take photos, or make new ones: traverse, edit, reconstruct, encode, sample."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ def add(commands: Commands) -> None:
     encode = run_command(commands, "encode", _encode, "codes of a collection as Parquet")
     encode.add_argument("data", metavar="PATH_OR_NAME")
     encode.add_argument("--out", required=True, metavar="FILE.parquet")
+
+    sample = run_command(commands, "sample", _sample, "new images, from a prior over codes")
+    sample.add_argument("--n", type=int, default=64, metavar="N", help="how many (default: 64)")
+    sample.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
+    data_argument(sample)
+    sample.add_argument("--out", required=True, metavar="DIR")
 
 
 def _traverse(options: argparse.Namespace) -> int:
@@ -116,4 +122,13 @@ def _encode(options: argparse.Namespace) -> int:
             skipped_table(source.skipped),
         )
     say(f"{path}: {count} rows, {len(source.skipped)} files skipped")
+    return 0
+
+
+def _sample(options: argparse.Namespace) -> int:
+    from cldis.editing.sample import sample_images
+    from cldis.model import load
+
+    out, model = out_folder(options.out), load(options.run)
+    say(sample_images(model, options.n, out, options.seed, options.data)[0])
     return 0

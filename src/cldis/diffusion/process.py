@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any, Literal
 
 import torch
@@ -20,12 +22,9 @@ class NoiseProcess(nn.Module):
 
     def __init__(self, config: DiffusionConfig) -> None:
         super().__init__()
-        from diffusers import DDIMScheduler
-
         self.config = config
         self.prediction: Prediction = config.prediction
-        scheduler = DDIMScheduler(**scheduler_options(config))
-        self.register_buffer("alpha_bar", scheduler.alphas_cumprod.float(), persistent=False)
+        self.register_buffer("alpha_bar", (1 - betas(config)).cumprod(dim=0), persistent=False)
 
     def scales(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(abar_t) and sqrt(1 - abar_t), each [n, 1, 1, 1]."""
@@ -62,6 +61,21 @@ class NoiseProcess(nn.Module):
         """The timestep whose log-SNR is nearest, [n] int64."""
         table = torch.logit(self.alpha_bar.double()).float()  # falls with t
         return (table[None, :] - log_snr[:, None]).abs().argmin(dim=1)
+
+
+def betas(config: DiffusionConfig) -> Tensor:
+    """The variance that each step adds, [T], as the schedulers of `diffusers` have it to the bit.
+
+    `linear` is that of DDPM (Ho et al. 2020), stretched over T; `squaredcos_cap_v2` is the cosine
+    of Nichol & Dhariwal 2021. It is made on the CPU even for an outline on `meta`, where PyTorch
+    imports its compiler to multiply.
+    """
+    options, steps = scheduler_options(config), config.steps
+    if config.schedule == "linear":
+        return torch.linspace(options["beta_start"], options["beta_end"], steps, device="cpu")
+    left = [math.cos((t / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for t in range(steps + 1)]
+    added = [min(1 - after / before, 0.999) for before, after in pairwise(left)]
+    return torch.tensor(added, device="cpu")
 
 
 def scheduler_options(config: DiffusionConfig) -> dict[str, Any]:

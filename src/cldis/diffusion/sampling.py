@@ -1,4 +1,4 @@
-"""Deterministic decoding, its inversion, and a fast solver, on `diffusers` schedulers.
+"""Deterministic decoding, its inversion, and a fast solver, which is that of `diffusers`.
 
 All functions have one signature: a network that predicts (x_t, t) -> prediction with z_sem
 already bound, the noise process, a start, and a number of steps. Images are [n, 3, H, W].
@@ -16,8 +16,8 @@ network cannot explain, and x_T comes out as normal as the network knows it (dec
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,15 +46,9 @@ def ddim(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Te
     Raises:
         ValueError: steps is no integer in 1..T.
     """
-    from diffusers import DDIMScheduler
-
-    levels = ladder(process, steps)
-    made = DDIMScheduler(num_train_timesteps=len(levels), clip_sample=False)
-    scheduler = _on_ladder(made, process, levels)
-    scheduler.set_timesteps(len(levels))
     x = x_T
-    for index, t in reversed(_rungs(levels)):
-        x = scheduler.step(predicted_noise(predict, process, x, t), index, x).prev_sample
+    for below, t in reversed(list(pairwise(ladder(process, steps)))):
+        x = _moved(process, x, predicted_noise(predict, process, x, t), t, below)
     return x
 
 
@@ -77,21 +71,22 @@ def invert(
     Raises:
         ValueError: steps is no integer in 1..T, or sigma is not in [END, 1).
     """
-    from diffusers import DDIMInverseScheduler
-
-    levels = ladder(process, steps, sigma)
-    made = DDIMInverseScheduler(num_train_timesteps=len(levels), clip_sample=False)
-    scheduler = _on_ladder(made, process, levels)
-    scheduler.set_timesteps(len(levels))
-    for index, t in _rungs(levels):
+    for below, t in pairwise(ladder(process, steps, sigma)):
         asked: list[Tensor] = []
         answered: list[Tensor] = []
         for _ in range(1 + refinements):
             asked = [*asked[-1:], _accelerated(asked, answered) if answered else x]
             noise = predicted_noise(predict, process, asked[-1], t)
-            answered = [*answered[-1:], scheduler.step(noise, index, x).prev_sample]
+            answered = [*answered[-1:], _moved(process, x, noise, below, t)]
         x = _accelerated(asked, answered)
     return x
+
+
+def _moved(process: NoiseProcess, x: Tensor, noise: Tensor, t: int, to: int) -> Tensor:
+    """x at level t, of which `noise` is the noise, at level `to`: a step of DDIM, up or down."""
+    here, there = process.alpha_bar[t], process.alpha_bar[to]
+    x0 = (x - (1 - here).sqrt() * noise) / here.sqrt()
+    return there.sqrt() * x0 + (1 - there).sqrt() * noise
 
 
 def _accelerated(asked: list[Tensor], answered: list[Tensor]) -> Tensor:
@@ -119,11 +114,11 @@ def fast(predict: Predict, process: NoiseProcess, x_T: Tensor, steps: int) -> Te
     from diffusers import DPMSolverMultistepScheduler
 
     levels = ladder(process, steps)
-    made = DPMSolverMultistepScheduler(num_train_timesteps=len(levels))
-    scheduler = _on_ladder(made, process, levels)
+    scheduler = DPMSolverMultistepScheduler(num_train_timesteps=len(levels))
+    scheduler.alphas_cumprod = process.alpha_bar[levels].cpu()  # a place on the ladder is its time
     scheduler.set_timesteps(len(levels) - 1)
     x = x_T
-    for index, t in reversed(_rungs(levels)):
+    for index, t in reversed(list(enumerate(levels))[1:]):
         x = scheduler.step(predicted_noise(predict, process, x, t), index, x).prev_sample
     return x
 
@@ -157,17 +152,6 @@ def _first(process: NoiseProcess, sigma: float) -> int:
         )
     below = (1 - process.alpha_bar).sqrt() < sigma
     return min(int(below.sum()), len(process.alpha_bar) - 2)
-
-
-def _rungs(levels: list[int]) -> list[tuple[int, int]]:
-    """Place on the ladder and timestep of every level that the network is asked at."""
-    return list(enumerate(levels))[1:]
-
-
-def _on_ladder(made: Any, process: NoiseProcess, levels: list[int]) -> Any:
-    """Make places on the ladder the timesteps of a `diffusers` scheduler."""
-    made.alphas_cumprod = process.alpha_bar[levels].cpu()
-    return made
 
 
 def _checked(steps: int, process: NoiseProcess) -> int:

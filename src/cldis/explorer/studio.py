@@ -233,7 +233,7 @@ class Studio:
         return Begin(name, image, start, self._quick(start, start.z)[0], alone)
 
     def _quick(self, start: Start, z: Tensor) -> Tensor:
-        return self.model.decode(z, start.noise, self.quick_steps, fast=True)
+        return self.model.decode(z, start.noise, self.quick_steps, fast=True, exact=start.exact)
 
     def _previews(self, start: Start, quick: Tensor, z: Tensor) -> Tensor:
         """Photos with codes [n, d] in place of theirs, by the change that a few steps show."""

@@ -3,6 +3,7 @@
 model.safetensors            averaged weights, float32
 config.json                  settings, unit statistics, and what is known of data and scores
 navigation/directions.*      directions and their names, where the run has them
+prior/prior.*                the prior over codes that draws new images, where the run has one
 autoencoder/*                the autoencoder whose latents the model diffuses, where it does
 README.md                    the model card, written from config.json
 model_index.json             by which `diffusers` opens the folder as a pipeline
@@ -43,7 +44,7 @@ from cldis.navigation.store import (
     save_directions,
 )
 from cldis.networks.space import Space
-from cldis.training import autoencoder
+from cldis.training import autoencoder, prior
 from cldis.training.contents import config_in, unit_tensors
 from cldis.training.space import RECORD, RunLatents, open_space
 from cldis.training.starter import PREFIX
@@ -51,7 +52,7 @@ from cldis.training.weights import open_networks
 
 DIRECTIONS = [f"{folder_of('').name}/{name}" for name in (TENSORS, TEXT)]
 PIPELINE = {"_class_name": "CLDisPipeline", "model": ["cldis.hub.pipeline", "CLDisComponent"]}
-FILES = (WEIGHTS, CONFIG, "README.md", INDEX, *DIRECTIONS)
+FILES = (WEIGHTS, CONFIG, "README.md", INDEX, *DIRECTIONS, *prior.FILES)
 AUTOENCODER = tuple(f"{autoencoder.BESIDE}/{name}" for name in autoencoder.FILES)
 FROM_GIT = (".gitattributes",)  # the Hub adds it; it may be replaced with the rest
 
@@ -85,6 +86,7 @@ def save_model(model: Savable, folder: str | Path, licence: str | None = None) -
     }
     directions, about = _directions(model)
     card = model_card(record, directions)
+    drawing = _prior(model)
     weights = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in model.loop.state_dict().items()
@@ -94,6 +96,8 @@ def save_model(model: Savable, folder: str | Path, licence: str | None = None) -
         write_json(made / CONFIG, record)
         if directions is not None:
             save_directions(made, directions, about)
+        if drawing is not None:
+            prior.save_prior(made, *drawing)
         write_text(made / "README.md", card)
         write_json(made / INDEX, PIPELINE)
         if isinstance(model.space, RunLatents):
@@ -177,6 +181,13 @@ def _directions(model: Savable) -> tuple[Directions | None, dict[str, Any]]:
         return None, {}
     path = model.origin.path
     return directions_or_units(path, model.units), read_about(path)
+
+
+def _prior(model: Savable) -> tuple[prior.Prior, dict[str, Any]] | None:
+    """The prior that is stored with the model's origin, and what is known of it; None without."""
+    if model.origin is None or not prior.has_prior(model.origin.path):
+        return None
+    return prior.load_prior(model.origin.path, model.loop, model.units)
 
 
 def _put(made: Path, folder: Path) -> None:

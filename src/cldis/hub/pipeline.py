@@ -26,6 +26,7 @@ from cldis.io import read_json
 from cldis.model import STEPS, Model
 from cldis.navigation.store import directions_or_units, has_directions
 from cldis.training.contents import LARGEST
+from cldis.training.prior import load_prior
 
 # diffusers opens a component of another library only where it finds ModelMixin beside its class:
 # keep the import above.
@@ -79,6 +80,7 @@ class CLDisPipeline(DiffusionPipeline):
         pipe = CLDisPipeline.of(cldis.load("runs/mine"))
         pipe(photo, shifts={3: 1.5}).images[0]
         pipe(photo, directions={"smile": 2}).images[0]
+        pipe.sample(8).images
 
     Once this module is imported, `DiffusionPipeline.from_pretrained` opens one too: `diffusers`
     finds the class of a pipeline by its name, and runs no code that lies beside the weights.
@@ -153,15 +155,32 @@ class CLDisPipeline(DiffusionPipeline):
             ValueError: no picture, a unit or direction that does not exist, an amount that is not
                 finite, wrong steps, another `output_type`, or a model without a diffusion decoder.
         """
-        if output_type not in OUTPUTS:
-            raise ValueError(
-                f"output_type {output_type!r} is unknown; give one of {', '.join(OUTPUTS)}"
-            )
+        _check_output(output_type)
         model = self.model.cldis
         change = model.shift(shifts or {}) + self._along(model, directions or {})
         edited = model.move(self._pictures(image, model.resolution), change, num_inference_steps)
         images = _as(output_type, edited)
         return CLDisOutput(images=images) if return_dict else (images,)
+
+    def sample(
+        self,
+        n: int = 1,
+        seed: int = 0,
+        num_inference_steps: int = STEPS,
+        output_type: str = "pil",
+    ) -> CLDisOutput:
+        """New images, as `cldis sample` draws them, from the prior that is stored with the model.
+
+        Raises:
+            ValueError: no prior, or it is damaged; another `output_type`.
+        """
+        _check_output(output_type)
+        model = self.model.cldis
+        path = None if model.origin is None else model.origin.path
+        z = load_prior(path, model.loop, model.units)[0].sample(n, seed)
+        return CLDisOutput(
+            images=_as(output_type, model.decode(z, None, num_inference_steps, seed))
+        )
 
     def _along(self, model: Model, amounts: Mapping[int | str, float]) -> Tensor:
         if not amounts:
@@ -185,6 +204,13 @@ class CLDisPipeline(DiffusionPipeline):
                 f"file with PIL.Image.open"
             )
         return to_model(np.stack([decode_image(photo, side) for photo in photos]))
+
+
+def _check_output(output_type: str) -> None:
+    if output_type not in OUTPUTS:
+        raise ValueError(
+            f"output_type {output_type!r} is unknown; give one of {', '.join(OUTPUTS)}"
+        )
 
 
 def _as(output_type: str, images: Tensor) -> list[Image.Image] | NDArray[np.float32] | Tensor:

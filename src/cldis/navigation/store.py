@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
-from safetensors import safe_open
 from safetensors.torch import save
 
-from cldis.io import parse_json, user_path, utf8_path, write_bytes, write_json
+from cldis.io import user_path, write_bytes, write_json
 from cldis.navigation.directions import Directions
 from cldis.text import command
+from cldis.training.checkpoint import described
 from cldis.training.contents import Content, Count, Share, checked
 from cldis.training.run_folder import RunFolder
 
@@ -140,9 +140,8 @@ def _read(run: RunFolder | str | Path) -> tuple[Any, dict[str, Any]]:
     if not path.is_file():
         raise ValueError(f"{name} has no directions yet; run `{again}`")
     try:
-        with utf8_path(path) as file_name, safe_open(file_name, framework="pt") as file:
-            matrix = file.get_tensor("matrix")
-            record = parse_json((file.metadata() or {}).get("directions", ""))
+        tensors, record = described(path, "directions")
+        matrix = tensors["matrix"]
     except Exception as error:  # safetensors raises its own types
         raise _damaged(run, error) from None
     checked(Stored, record, path, _fix(run))

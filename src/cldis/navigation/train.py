@@ -15,19 +15,18 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from pydantic import Field, TypeAdapter, ValidationError
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import orthogonal
 
 from cldis.config import one_line
-from cldis.io import parse_json, utf8_path, write_bytes
+from cldis.io import write_bytes
 from cldis.navigation.decoder import Decode
 from cldis.navigation.directions import Directions, check_count
 from cldis.navigation.predictor import Predictor, navigation_loss
 from cldis.navigation.recognition import Recognition, RecognitionCounts, held_out_rows
 from cldis.progress import progress_bar
-from cldis.training.checkpoint import load_into, load_optimizer, optimizer_tensors
+from cldis.training.checkpoint import described, load_into, load_optimizer, optimizer_tensors
 from cldis.training.contents import Checkpoint, Content, Count, checked
 from cldis.training.interrupts import Interrupts
 from cldis.training.sampler import step_seed
@@ -277,9 +276,7 @@ def read_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not path.is_file():
         raise ValueError(f"{folder} holds no unfinished navigation; start without --resume")
     try:
-        with utf8_path(path) as name, safe_open(name, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            record = parse_json((file.metadata() or {}).get("state", ""))
+        tensors, record = described(path, "state")
     except Exception as error:  # safetensors raises its own types
         raise ValueError(f"{path} cannot be read ({error}); {AFRESH}") from None
     return checked(State, record, path, AFRESH), tensors

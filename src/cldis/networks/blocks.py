@@ -147,10 +147,10 @@ class UnitTokens(nn.Module):
 
     def __init__(self, units: int, channels: int, hidden: int = 32) -> None:
         super().__init__()
-        self.weight_in = nn.Parameter(torch.randn(units, hidden))
-        self.bias_in = nn.Parameter(torch.randn(units, hidden))
-        self.weight_out = nn.Parameter(torch.randn(units, hidden, channels) / math.sqrt(hidden))
-        self.bias_out = nn.Parameter(torch.randn(units, channels))
+        self.weight_in = normal(units, hidden)
+        self.bias_in = normal(units, hidden)
+        self.weight_out = normal(units, hidden, channels, over=math.sqrt(hidden))
+        self.bias_out = normal(units, channels)
 
     def forward(self, z: Tensor) -> Tensor:
         h = F.silu(z[..., None] * self.weight_in + self.bias_in)  # [n, d, hidden]
@@ -165,3 +165,12 @@ class UnitTokens(nn.Module):
 
 def skip(channels: int, out_channels: int) -> nn.Module:
     return nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+
+
+def normal(*shape: int, over: float = 1.0) -> nn.Parameter:
+    """Standard normal numbers, divided by `over`.
+
+    An outline on `meta` has none, and PyTorch would import its compiler to make them there.
+    """
+    made = torch.empty(*shape)
+    return nn.Parameter(made if made.is_meta else made.normal_().div_(over))

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from cldis.io import sync_directory, utf8_path, write_bytes, write_json
+from cldis.io import parse_json, sync_directory, utf8_path, write_bytes, write_json
 from cldis.loop.feedback.base import Feedback
 from cldis.training.contents import State, read
 from cldis.training.optimizer import slots
@@ -109,6 +110,17 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
             return load_file(file)
     except Exception as error:  # safetensors raises its own types
         raise unreadable(path, error) from None
+
+
+def described(path: Path, key: str) -> tuple[dict[str, Tensor], Any]:
+    """Tensors of a safetensors file, and the JSON value that its metadata holds as `key`.
+
+    Raises:
+        Exception: the file is missing or damaged; safetensors raises its own types.
+    """
+    with utf8_path(path) as file_name, safe_open(file_name, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        return tensors, parse_json((file.metadata() or {}).get(key, ""))
 
 
 def unreadable(path: Path, error: Exception) -> ValueError:

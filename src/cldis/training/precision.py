@@ -13,9 +13,10 @@ import torch
 
 from cldis.config import Config
 
-# Images of a batch from which bf16 pays on a processor. With one image of the small default its
-# casts cost more than its convolutions save (results/notebook.md).
-ENOUGH = 8
+# Images times weights from which bf16 pays on a processor: eight images by the default recipe. With
+# one its casts cost more than its convolutions save (results/notebook.md); by the networks of
+# Diff-AE two take half as long (results/throughput.json).
+ENOUGH = 15_000_000
 
 
 def settled(config: Config) -> Config:
@@ -39,20 +40,18 @@ def best(device: torch.device | None = None) -> Literal["no", "bf16"]:
     return "bf16" if any(flag in processor_flags() for flag in fast) else "no"
 
 
-def pays(device: torch.device, images: int) -> bool:
-    """Whether a trained model draws so many `images` faster in bf16.
+def pays(device: torch.device, images: int, weights: int) -> bool:
+    """Whether a model of so many weights draws so many images faster in bf16.
 
     Pictures then differ from those of float32 by less than a grey level. Codes would be rounded to
     8 bits, and encoding takes less time than reading the files: it stays in float32.
     """
-    return best(device) == "bf16" and (device.type != "cpu" or images >= ENOUGH)
+    return best(device) == "bf16" and (device.type != "cpu" or images * weights >= ENOUGH)
 
 
-def arithmetic(device: torch.device, images: int, exact: bool | None = None) -> torch.autocast:
-    """How to compute so many images: in float32 where `exact`, in bf16 where not, where the device
-    has it; None: in bf16 where it pays."""
-    half = pays(device, images) if exact is None else not exact and best(device) == "bf16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)
+def arithmetic(device: torch.device, half: bool) -> torch.autocast:
+    """bf16 where it is wanted and the device has it, else float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=half and best(device) == "bf16")
 
 
 def processor_flags() -> set[str]:

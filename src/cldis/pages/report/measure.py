@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,17 +13,20 @@ from cldis.arrays import some
 from cldis.data.source import ImageSource
 from cldis.diffusion.kept import Start
 from cldis.editing.photos import held_out
-from cldis.images import reduced, to_model
+from cldis.images import in_rows, reduced, to_model
 from cldis.metrics.image import psnr, ssim
 from cldis.model import Model
-from cldis.pages.report.results import Drawn, Encoded, Reconstruction, Traversal
+from cldis.pages.report.results import Drawn, Encoded, New, Reconstruction, Traversal
+from cldis.text import command
 from cldis.training import health
+from cldis.training.prior import has_prior, load_prior
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 EDIT = 1.5
 EDITED_UNITS = 3
 IMAGES = 8  # held-out images that are inverted
 MADE_UP = 4  # codes drawn at random where there are no images
+NEW = 16  # images drawn from the prior
 ROWS = 4  # of them in each grid
 MAX_UNITS, MIN_UNITS = 32, 4  # traversed; of more, those that vary most over the training images
 PATIENCE = 120.0  # seconds that traversals may take; slow models show fewer units
@@ -97,6 +101,20 @@ def traversals(
         moved.append(Traversal(unit, float(ends.abs().mean()) * 127.5, reduced(cells)))
         tick()
     return sorted(moved, key=lambda item: -item.change)
+
+
+def new_images(model: Model, run: Path, steps: int) -> New:
+    """Drawn from the prior of the run, where it has one."""
+    if not model.diffuses:
+        return New()
+    if not has_prior(run):
+        return New(note=f"`{command('cldis', 'sample', run, '--out', 'new')}` draws some.")
+    try:
+        prior, record = load_prior(run, model.loop, model.units)
+    except ValueError as error:
+        return New(note=f"{error}.")
+    cells = in_rows(model.decode(prior.sample(NEW), None, steps))
+    return New(reduced(cells), record["distances"])
 
 
 def reconstructions(model: Model, codes: Encoded) -> list[Reconstruction]:

@@ -105,6 +105,7 @@ def render(report: Report) -> str:
             health_rows=sentences.health_rows(run, numbers),
             probes=probe_tables(numbers),
             sample=sample(run),
+            new=report.new,
         )
     )
 

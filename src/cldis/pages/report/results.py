@@ -109,6 +109,15 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class New:
+    """Images that nobody took: codes drawn from the prior of the run."""
+
+    cells: Tensor | None = None  # [rows, columns, 3, H, W], `reduced`
+    distances: dict[str, Any] = field(default_factory=dict)  # `cldis.training.prior.Record`
+    note: str = ""  # why there are none, and what to do
+
+
+@dataclass(frozen=True)
 class Report:
     """All that a report says of a run; what the run does not have is None or empty."""
 
@@ -121,6 +130,7 @@ class Report:
     images_seen: int = 0  # by the newest checkpoint; without one, the rest is empty
     drawn: Drawn | None = None
     directions: Shown = field(default_factory=Shown)
+    new: New = field(default_factory=New)
     factors: dict[str, Any] = field(default_factory=dict)  # see `measure.factor_recovery`
     factors_missing: str = ""  # why factors could not be probed
 
@@ -153,6 +163,8 @@ class Report:
                 }
         if self.directions.known.directions is not None:
             numbers["directions"] = self.directions.numbers()
+        if self.new.distances:
+            numbers["prior"] = self.new.distances
         if self.factors:
             numbers["factors"] = self.factors
         if self.factors_missing:

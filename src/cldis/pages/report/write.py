@@ -91,6 +91,7 @@ def measure_all(
         if known.directions is not None:
             bar.total += min(known.directions.count, directions.MOST)
         shown = directions.show(model, known, codes, bar.update)
+        new = measure.new_images(model, run.path, steps)
         factors, why = {}, ""
         if source is not None and source.factor_names:
             try:
@@ -104,6 +105,7 @@ def measure_all(
         images_seen=int(checkpoint.name),
         drawn=drawn,
         directions=shown,
+        new=new,
         factors=factors,
         factors_missing=why,
     )
