@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cldis.data.catalogue import CATALOGUE
-from cldis.data.folder import Folder
+from cldis.data.folder import Folder, holds_photos
 from cldis.data.hub import Hub
+from cldis.data.shard_index import shard_files
+from cldis.data.shards import CachedShards, Shards
 from cldis.data.source import ImageSource, check_resolution
 from cldis.io import user_path
 
+STREAM = "stream:"  # begins the name of images that are read where they lie, without a cache
 Reader = Callable[[int, Path | None, bool], ImageSource]
 
 
@@ -29,7 +32,8 @@ def open_data(
     Args:
         path_or_name: a name of the catalogue, such as `rooms` (docs/data.md); a folder of images
             (write `./rooms` for a folder of that name); `hf:NAME`, `hf:NAME:CONFIG` or `owner/name`
-            for a Hugging Face dataset.
+            for a Hugging Face dataset; a folder of tar shards or a pattern (`x/{000..999}.tar`), and
+            `stream:` before it where no decoded image is to be kept.
         resolution: side of the square images in pixels, a multiple of 8 in 8..1024.
         cache_dir: where decoded images are kept; default `cache.default_cache_dir()`.
         progress: show a progress bar while decoding.
@@ -45,7 +49,11 @@ def open_data(
         return _named(text)(resolution, cache_dir, progress)
     if text.startswith("hf:"):
         return Hub(text.removeprefix("hf:"), resolution, cache_dir, progress)
+    if text.startswith(STREAM):
+        return Shards(text.removeprefix(STREAM), resolution, cache_dir, progress)
     path = user_path(text)
+    if shard_files(text) and not (os.path.isdir(path) and holds_photos(path)):
+        return CachedShards(text, resolution, cache_dir, progress)
     if folder_of(text) is not None:
         return Folder(path, resolution, cache_dir, progress)
     if text and os.path.exists(path):
