@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from cldis.data import load_photo, open_data
 from cldis.data.shard_index import shard_files
 from cldis.data.shards import BLOCK, Shards
 from cldis.data.source import ImageSource
 from cldis.data.split import split
-
-SIDE = 16
-EACH = 12  # images of a shard
-
-
-def png(seed: int) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.random.default_rng(seed).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def shard(path: Path, members: dict[str, bytes]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path
-
-
-def shards(folder: Path, count: int, bad: frozenset[int] = frozenset()) -> Path:
-    """Shards of a few images, each with its class beside it, as WebDataset has them."""
-    for k in range(count):
-        members: dict[str, bytes] = {}
-        for j in range(k * EACH, (k + 1) * EACH):
-            members[f"{j:06d}.png"] = b"no image" if j in bad else png(j)
-            members[f"{j:06d}.cls"] = b"7"
-        shard(folder / f"{k:03d}.tar", members)
-    return folder
+from support.shards import EACH, SIDE, png, shard, shards
 
 
 def everything(source: ImageSource) -> np.ndarray:
@@ -120,7 +88,7 @@ def test_names_of_no_shard_are_refused_in_a_line(tmp_path: Path, cache: Path) ->
         (f"stream:{folder}/x*.tar", "names no .tar file"),
         (f"stream:{folder}/{{000..003}}.tar", r"there is no .*003\.tar; name only"),
         (f"stream:{folder}/{{3..1}}.tar", "stands for -1 shards"),
-        (f"stream:{folder}/{{0..99999999999}}.tar", "shards; 1 to 1,000,000 can be"),
+        (f"stream:{folder}/{{0..99999999999}}.tar", "shards; 1 to 100,000 can be"),
         (f"stream:{shard(tmp_path / 'a' / 'x.tar', {'a.cls': b'1'}).parent}", "no image in it"),
     ]:
         with pytest.raises(ValueError, match=why):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cldis.data.catalogue import CATALOGUE
-from cldis.data.folder import Folder, holds_photos
+from cldis.data.folder import Folder, holds_photos, may_hold
 from cldis.data.hub import Hub
 from cldis.data.shard_index import shard_files
 from cldis.data.shards import CachedShards, Shards
@@ -61,6 +61,35 @@ def open_data(
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text) and not os.path.isdir(path.parent):
         return Hub(text, resolution, cache_dir, progress)
     raise ValueError(_unknown(text, path))
+
+
+def started(text: str) -> tuple[str, str]:
+    """(`stream:` or nothing, the words after it)."""
+    return (STREAM if text.startswith(STREAM) else "", text.removeprefix(STREAM))
+
+
+def is_here(text: str) -> bool:
+    """Whether a path, with or without `stream:`, leads to a folder or to shards."""
+    words = started(text)[1]
+    try:  # os.path.isdir answers for every text, also one that cannot be a path (a NUL, too long)
+        return bool(words) and (os.path.isdir(user_path(words)) or bool(shard_files(words)))
+    except ValueError:  # braces that name a shard which is not there
+        return False
+
+
+def may_be(text: str, resolution: int, images: int, skipped: int) -> bool:
+    """Whether the files at a place may give so many images and so many skipped ones.
+
+    No image is decoded: names are looked at, and the headers of shards.
+    """
+    start, words = started(text)
+    path, most = user_path(words), images + skipped
+    if not start and os.path.isdir(path) and (holds_photos(path) or not shard_files(words)):
+        return may_hold(path, images, skipped)
+    try:
+        return images <= len(Shards(words, resolution)) <= most
+    except (ValueError, OSError):
+        return False
 
 
 def folder_of(text: str) -> Path | None:

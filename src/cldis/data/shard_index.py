@@ -27,7 +27,7 @@ from cldis.io import read_json, user_path, write_json, writing
 from cldis.progress import each
 
 VERSION = 1  # raise it whenever the same shards give another index
-MOST_NAMES = 1_000_000  # that braces may stand for
+MOST_NAMES = 100_000  # that braces may stand for
 SCHEMA = pa.schema([("name", pa.string()), ("offset", pa.int64()), ("size", pa.int32())])
 
 Stamp = tuple[int, ...]
@@ -95,17 +95,18 @@ def shard_files(words: str) -> list[Path]:
     """The tar files that a folder holds or a pattern names, sorted; none: something else is meant.
 
     Raises:
-        ValueError: braces name a file that is not there, or more than a million.
+        ValueError: braces name a file that is not there, or more than 100,000.
     """
     path = user_path(words)
     if os.path.isdir(path):
-        return sorted(file for file in path.resolve().glob("*.tar") if file.name[0] != ".")
+        named = path.resolve().glob("*.tar")
+        return sorted(file for file in named if file.name[0] != "." and file.is_file())
     if not words.endswith(".tar"):
         return []
     found: set[Path] = set()
     for name in _expanded(os.path.abspath(path)):
         if glob.has_magic(name):
-            found.update(map(Path, glob.glob(name)))
+            found.update(Path(file) for file in glob.glob(name) if os.path.isfile(file))
         elif os.path.isfile(name):
             found.add(Path(name))
         elif "{" in words:

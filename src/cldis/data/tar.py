@@ -68,7 +68,9 @@ def _members(file: BinaryIO, found: Listing) -> Iterator[tarfile.TarInfo]:
             after = file.read(len(NULLS))
         if after != NULLS:
             where = f"byte {tar.offset:,}"
-            reason = f"no end mark at {where}: it was cut off" if not after else f"broken at {where}"
+            reason = (
+                f"no end mark at {where}: it was cut off" if not after else f"broken at {where}"
+            )
             found.skipped.append(("", f"{reason}; what lies before is used"))
     except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
         found.skipped.append(("", f"not a whole, uncompressed tar file ({error})"))

@@ -267,6 +267,7 @@ class Trainer:
                 },
                 self.config.training.keep,
             )
+            self.run.list_skipped(self.source)
         self.accelerator.wait_for_everyone()
 
     def report_health(self, bar: Any) -> None:
