@@ -1,11 +1,11 @@
-"""Memory and speed over a million images in tar shards, read where they lie.
+"""Memory over many images in tar shards, read where they lie.
 
-    OMP_NUM_THREADS=1 python benchmarks/shards_memory.py [--images 1000000]
+    OMP_NUM_THREADS=1 python benchmarks/shards_memory.py FOLDER
 
-Writes 1,000 shards of small JPEGs into a temporary folder, indexes them, and asks for the batches
-of a training in its order, an epoch long: every image is read and decoded once. `memory` is that of the
-process by images read, in MB (/proc/self/status): all of it, and the part that is no file. Nothing
-is trained. Writes results/shards_memory.json.
+Writes 1,000 shards of small JPEGs into FOLDER where it is not there, indexes them, and asks for the
+batches of a training in its order: each image is read and decoded once. `memory` is that of the
+process by images read, in MB (/proc/self/status): all of it, and the part that is no file. Times
+are of the processor, with other work on it. Nothing is trained. Writes results/shards_memory.json.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared import RESULTS, provenance
 
 from cldis.data.shards import Shards
 from cldis.data.split import split
-from cldis.io import write_json
+from cldis.io import folder_beside, write_json
 from cldis.training.sampler import DataOrder
 
 SHARDS, SIDE, BATCH, LOOKS = 1000, 32, 256, 20
@@ -57,26 +57,30 @@ def generate(folder: Path, images: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=1_000_000)
-    images = parser.parse_args().images
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--images", type=int, default=100_000)
+    parser.add_argument("--read", type=int, default=20_000, help="how many of them are read")
+    options = parser.parse_args()
+    folder = options.folder
+    if not folder.exists():
+        with folder_beside(folder) as made:
+            generate(made, options.images)
+            made.rename(folder)
+    size = sum(path.stat().st_size for path in folder.iterdir())
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "shards").mkdir()
-        generate(folder / "shards", images)
-        size = sum(path.stat().st_size for path in (folder / "shards").iterdir())
-        before = memory()
-        began = time.perf_counter()
-        Shards(folder / "shards", SIDE, folder / "cache")
-        first = time.perf_counter() - began
-        began = time.perf_counter()
-        source = Shards(folder / "shards", SIDE, folder / "cache")
-        again = time.perf_counter() - began
+        cache, before = Path(name), memory()
+        began = time.process_time()
+        Shards(folder, SIDE, cache)
+        first = time.process_time() - began
+        began = time.process_time()
+        source = Shards(folder, SIDE, cache)
+        again = time.process_time() - began
         train, _ = split(len(source))
         order = DataOrder(train, BATCH, 0, source.blocks(train))
-        steps = len(train) // BATCH
+        steps = min(options.read, len(train)) // BATCH
         order.step(0)
         looks = [[0, *memory()]]
-        began, seen = time.perf_counter(), np.zeros(len(source), bool)
+        began, seen = time.process_time(), np.zeros(len(source), bool)
         for step in range(steps):
             chosen = order.step(step)
             assert not seen[chosen].any()
@@ -84,22 +88,23 @@ def main() -> None:
             source.batch(chosen)
             if (step + 1) % max(1, steps // LOOKS) == 0:
                 looks.append([(step + 1) * BATCH, *memory()])
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         later = looks[len(looks) // 4 :]  # the first quarter warms up
         slope = np.polyfit([x[0] for x in later], [x[2] for x in later], 1)[0]
         write_json(
             RESULTS / "shards_memory.json",
             {
-                "command": f"python benchmarks/shards_memory.py --images {images}",
+                "command": f"python benchmarks/shards_memory.py FOLDER --images {options.images} "
+                f"--read {options.read}",
                 "images": len(source),
                 "shards": SHARDS,
                 "bytes": size,
-                "index_bytes": sum(p.stat().st_size for p in (folder / "cache").rglob("*.*")),
+                "index_bytes": sum(p.stat().st_size for p in cache.rglob("*.*")),
                 "memory_columns": ["images", "resident MB", "anonymous MB"],
                 "memory_before_opening": before,
                 "seconds_to_index": first,
                 "seconds_to_open_again": again,
-                "images_a_second": steps * BATCH / seconds,
+                "milliseconds_an_image_read": 1e3 * seconds / (steps * BATCH),
                 "megabytes_per_million_images_read": slope * 1e6,
                 "memory": looks,
                 **provenance(),

@@ -1,4 +1,4 @@
-"""Tar shards: any image at any time, with nothing kept but an index; whatever is wrong with them."""
+"""Tar shards: any image at any time with nothing kept but an index, whatever is wrong with them."""
 
 from __future__ import annotations
 

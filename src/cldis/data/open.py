@@ -32,8 +32,8 @@ def open_data(
     Args:
         path_or_name: a name of the catalogue, such as `rooms` (docs/data.md); a folder of images
             (write `./rooms` for a folder of that name); `hf:NAME`, `hf:NAME:CONFIG` or `owner/name`
-            for a Hugging Face dataset; a folder of tar shards or a pattern (`x/{000..999}.tar`), and
-            `stream:` before it where no decoded image is to be kept.
+            for a Hugging Face dataset; a folder of tar shards or `x/{000..999}.tar`, with `stream:`
+            before it where no decoded image is to be kept.
         resolution: side of the square images in pixels, a multiple of 8 in 8..1024.
         cache_dir: where decoded images are kept; default `cache.default_cache_dir()`.
         progress: show a progress bar while decoding.

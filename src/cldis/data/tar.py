@@ -62,7 +62,7 @@ def _members(file: BinaryIO, found: Listing) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
-                tar.members.clear()
+                tar.members.clear()  # type: ignore[attr-defined]  # it would keep all of them
                 yield member
             file.seek(tar.offset)
             after = file.read(len(NULLS))

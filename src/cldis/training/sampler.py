@@ -6,7 +6,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-
 WINDOW = 64  # blocks of a source too large to be read in any order, whose images are mixed
 
 
