@@ -103,12 +103,12 @@ def _encode(options: argparse.Namespace) -> int:
     from cldis.data import open_data
     from cldis.data.skipped import skipped_table
     from cldis.editing.encode import code_key, encode_resumable
-    from cldis.io import write_text
+    from cldis.io import user_path, write_text
     from cldis.model import load
     from cldis.training.device import default_device
     from cldis.training.processes import is_main
 
-    path = Path(options.out)
+    path = user_path(options.out)
     if path.suffix != ".parquet":
         raise ValueError(f"--out {path} must end in .parquet")
     model = load(options.run, default_device())

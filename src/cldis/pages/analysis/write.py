@@ -54,9 +54,9 @@ def analyse(
     Raises:
         ValueError: no such run or data, fewer than `MIN_IMAGES` images, labels that fit no image,
             or codes that are not finite.
-        OSError: the disk is full; shards that are finished are kept.
+        OSError: the disk is full; parts that are finished are kept.
     """
-    out, folder = user_path(out), RunFolder.open(run)
+    out, folder, progress = user_path(out), RunFolder.open(run), progress and is_main()
     side = folder.config.model.resolution
     source = _opened(data, side, progress, cache_dir)
     known = labels.gather(source, [source.label(k) for k in range(len(source))], table)
