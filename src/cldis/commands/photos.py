@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cldis.commands.cli_common import Commands, data_argument, open_run, out_folder, run_command
 from cldis.text import MAX_NAME, cut, say
