@@ -15,8 +15,9 @@ import pytest
 from browsers import assert_readable
 from cldis.cli import main
 from cldis.data import open_data
+from cldis.editing import encode
 from cldis.model import Model, load
-from cldis.pages.analysis import encode
+from cldis.pages.analysis.encode import read_codes
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import train
 from loop.small import LOOP
@@ -120,7 +121,7 @@ def test_codes_are_those_of_the_model(
     table = pq.read_table(whole[0] / "codes.parquet")
     assert table.num_rows == 73 and not list(whole[0].glob("*.parts"))
     model, source = load(runs["closed"]), open_data(photos, 16)
-    codes = encode.read_codes(whole[0] / "codes.parquet")
+    codes = read_codes(whole[0] / "codes.parquet")
     from cldis.images import to_model
 
     expected = model.encode(to_model(source.batch(np.arange(73))))
@@ -149,7 +150,7 @@ def test_going_on_gives_the_same_codes(
 ) -> None:
     monkeypatch.setattr(encode, "ROWS", 10)
     model, source = load(runs["closed"]), open_data(photos, 16)
-    key = encode.code_key(RunFolder.open(runs["closed"]), source)
+    key = encode.code_key(model, source)
     assert encode.encode_resumable(model, source, tmp_path / "a.parquet", key, progress=False) == 73
 
     path = tmp_path / "b.parquet"

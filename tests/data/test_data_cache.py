@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cldis.data.cache import default_cache_dir
+from cldis.data.cache import Item, decoded_once, default_cache_dir
 from cldis.data.folder import Folder
 from support.photos import write_photos
 
@@ -260,3 +261,17 @@ def test_progress(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     Folder(photos, SIDE, tmp_path / "loud", progress=True)
     captured = capsys.readouterr()
     assert captured.err.startswith("decoding: 41 of 41 images") and captured.out == ""
+
+
+def test_what_does_not_fit_is_refused_before_it_is_begun(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def items() -> Iterator[Item]:
+        raise AssertionError("begun")
+        yield
+
+    with pytest.raises(OSError, match=r"are free of 12,288,000\.0 GB"):
+        decoded_once(["huge"], items(), 10**12, 64, tmp_path, True, "; or so")
+    said = capsys.readouterr().err
+    assert f"the cache of decoded images takes 12,288,000.0 GB in {tmp_path}; or so" in said
+    assert list(tmp_path.iterdir()) == []

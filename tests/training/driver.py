@@ -3,6 +3,7 @@
 A job is a JSON object:
     out        run folder
     overrides  settings, as for --set
+    data       name of the images; rooms where it is left out
     resume     go on with the run in `out`
     at         [point, number, signal]: send the signal to this very process at the number-th
                arrival (from 1) at the point:
@@ -33,7 +34,7 @@ import torch
 
 import cldis.io
 from cldis.config import Config
-from cldis.data.rendered.rooms import Rooms
+from cldis.data import open_data
 from cldis.training import checkpoint
 from cldis.training.log import MetricsLog
 from cldis.training.processes import leave
@@ -114,14 +115,15 @@ def perform(job: dict[str, Any]) -> int:
     out, rank = Path(job["out"]), int(os.environ.get("RANK", "0"))
     loop = Config.from_dict({"method": "closed", "model": {"gaussian": True}})
     config = loop.with_overrides(job["overrides"])
-    source = Rooms(config.model.resolution)
+    data = job.get("data", "rooms")
+    source = open_data(data, config.model.resolution)
     resume = bool(job.get("resume"))
     if resume:
         run = RunFolder.open(out)
     elif rank == 0:
-        run = RunFolder.create(out, config, source, "rooms")
+        run = RunFolder.create(out, config, source, data)
     else:
-        run = RunFolder.plan(out, config, source, "rooms")
+        run = RunFolder.plan(out, config, source, data)
     unpatch = patch(Tripwire(job))
     found: dict[str, Any] = {"finished": None, "error": None}
     try:

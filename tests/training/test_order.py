@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cldis.training.sampler import DataOrder, flips, step_seed
+from cldis.training.sampler import WINDOW, DataOrder, flips, step_seed
 
 SIZES = st.integers(1, 40)
 BATCHES = st.integers(1, 50)
@@ -52,6 +52,22 @@ def test_seeds_and_epochs_differ() -> None:
     epochs = stream(40, 8, 0, 4).reshape(4, 40)
     assert len({tuple(epoch) for epoch in epochs}) == 4
     assert not np.array_equal(stream(40, 8, 0, 1), stream(40, 8, 1, 1))
+
+
+def test_images_in_blocks_are_mixed_some_blocks_at_a_time() -> None:
+    """Each once an epoch, close together in the data, and in another order every time."""
+    n, size = 5000, 10
+    orders = [DataOrder(np.arange(n) * 2, 50, seed, np.arange(n) // size) for seed in (0, 0, 1)]
+    first = [np.concatenate([one.step(step) for step in range(n // 50)]) for one in orders]
+    second = np.concatenate([orders[0].step(step) for step in range(n // 50, 2 * n // 50)])
+    assert np.array_equal(orders[1].step(73), first[0][73 * 50 : 74 * 50])
+    for epoch in (first[0], first[2], second):
+        assert np.array_equal(np.sort(epoch), np.arange(n) * 2)
+        for start in range(0, n, WINDOW * size):
+            window = epoch[start : start + WINDOW * size] // 2
+            assert len(np.unique(window // size)) == len(window) // size
+            assert abs(np.corrcoef(window, np.arange(len(window)))[0, 1]) < 0.2  # mixed inside
+    assert not np.array_equal(first[0], second) and not np.array_equal(first[0], first[2])
 
 
 @given(SEEDS)

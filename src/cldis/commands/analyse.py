@@ -33,8 +33,11 @@ def add(commands: Commands) -> None:
 
 def _analyse(options: argparse.Namespace) -> int:
     from cldis.pages.analysis import analyse
+    from cldis.training.processes import is_main
 
     table = Path(options.labels) if options.labels else None
     out = out_folder(options.out)
-    say(analyse(options.run, options.data, out, table, options.compare, options.against))
+    page = analyse(options.run, options.data, out, table, options.compare, options.against)
+    if is_main():
+        say(page)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from cldis.commands.cli_common import Commands, data_argument, open_run, out_folder, run_command
 from cldis.text import MAX_NAME, cut, say
@@ -104,24 +103,32 @@ def _reconstruct(options: argparse.Namespace) -> int:
 
 
 def _encode(options: argparse.Namespace) -> int:
+    import pyarrow.parquet as pq
+
     from cldis.data import open_data
     from cldis.data.skipped import skipped_table
-    from cldis.editing.encode import encode_collection
-    from cldis.io import write_text
+    from cldis.editing.encode import code_key, encode_resumable
+    from cldis.io import user_path, write_text
     from cldis.model import load
+    from cldis.training.device import default_device
+    from cldis.training.processes import is_main
 
-    path = Path(options.out)
+    path = user_path(options.out)
     if path.suffix != ".parquet":
         raise ValueError(f"--out {path} must end in .parquet")
-    model = load(options.run)
-    source = open_data(options.data, model.resolution, progress=True)
-    count = encode_collection(model, source, path)
+    model = load(options.run, default_device())
+    source = open_data(options.data, model.resolution, progress=is_main())
+    encode_resumable(model, source, path, code_key(model, source))
+    if not is_main():
+        return 0
     if source.skipped:
         write_text(
             path.with_name(cut(path.stem, MAX_NAME - 12) + ".skipped.tsv"),
             skipped_table(source.skipped),
         )
-    say(f"{path}: {count} rows, {len(source.skipped)} files skipped")
+    with path.open("rb") as file:
+        rows = pq.read_metadata(file).num_rows
+    say(f"{path}: {rows} rows, {len(source.skipped)} files skipped")
     return 0
 
 

@@ -66,7 +66,11 @@ def train_run(data: str, out: Path, config: Config, resume: bool) -> bool:
         elif main:
             stack.enter_context(run_lock(out))
             run.write(source)
+        known = len(source.skipped)
         finished = trainer.fit()
+        if main and len(source.skipped) > known:  # shards are decoded as they are read
+            more = len(source.skipped) - known
+            say(f"{more} images could not be decoded; they are listed in {out / 'skipped.tsv'}")
         if finished and main:
             from cldis.pages.report import write_report
 

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cldis.data.decode import VERSION, decode_image, quiet, to_photo
+from cldis.data.room import check_room, size_words, tell
 from cldis.data.source import check_indices
 from cldis.io import read_json, user_path, write_json, writing
 from cldis.progress import progress_bar
@@ -126,6 +127,7 @@ def decoded_once(
     resolution: int,
     cache_dir: Path | None,
     progress: bool,
+    otherwise: str = "",
 ) -> Decoded:
     """The decoded `items`: from the cache where it holds them, else decoded into it.
 
@@ -135,6 +137,7 @@ def decoded_once(
         resolution: side in pixels.
         cache_dir: folder of the cache; None is `default_cache_dir()`.
         progress: show a bar on stderr.
+        otherwise: words on how to do without a cache, said after its size.
 
     Raises:
         NoImages: not one item could be decoded; nothing is kept.
@@ -148,13 +151,16 @@ def decoded_once(
     kept = _load(stem, resolution)
     if kept is not None:
         return kept
+    need = count * 3 * resolution**2
+    if progress:
+        tell(need, folder, "decoded images", otherwise)
     try:
+        check_room(folder, need)
         _build(stem, items, count, resolution, settings, progress)
     except OSError as error:
-        need = count * 3 * resolution**2 / 1e6
         raise OSError(
             f"cannot write the image cache in {folder} ({error.strerror or error}); it needs "
-            f"{need:.0f} MB there: free some space or set CLDIS_CACHE to another folder"
+            f"{size_words(need)} there: free some space or set CLDIS_CACHE to another folder"
         ) from error
     built = _load(stem, resolution)
     if built is None:

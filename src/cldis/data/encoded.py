@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cldis.data.cache import default_cache_dir, sample_checksum
+from cldis.data.room import check_room, size_words, tell
 from cldis.io import read_json, user_path, write_json, writing
 from cldis.progress import progress_bar
 
@@ -70,13 +71,17 @@ def encoded_once(
     kept = work.kept()
     if kept is not None:
         return kept
+    need = 2 * len(source) * 2 * int(np.prod(shape))  # while parts are joined, both are there
+    if progress:
+        tell(need // 2, folder, "latents")
     try:
+        if not work.parts.is_dir():  # what was begun is finished where it can be
+            check_room(folder, need)
         work.make()
     except OSError as error:
-        need = len(source) * 2 * int(np.prod(shape)) / 1e6
         raise OSError(
             f"cannot write the encoded images in {folder} ({error.strerror or error}); they need "
-            f"{2 * need:.0f} MB there: free some space or set CLDIS_CACHE to another folder"
+            f"{size_words(need)} there: free some space or set CLDIS_CACHE to another folder"
         ) from error
     made = work.kept()
     if made is None:

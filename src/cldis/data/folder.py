@@ -83,6 +83,11 @@ def may_hold(folder: Path, images: int, skipped: int) -> bool:
     return images <= len(_Scan(folder, most).files) <= most
 
 
+def holds_photos(folder: Path) -> bool:
+    """Whether a folder holds files that claim to be images, by its first names."""
+    return bool(_Scan(folder, 0).files)
+
+
 def typical_side(folder: Path) -> int | None:
     """Median of the shorter side in pixels, over a few files; None: none of them is an image.
 

@@ -10,11 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cldis.data.catalogue import CATALOGUE
-from cldis.data.folder import Folder
+from cldis.data.folder import Folder, holds_photos, may_hold
 from cldis.data.hub import Hub
+from cldis.data.shard_index import shard_files
+from cldis.data.shards import CachedShards, Shards
 from cldis.data.source import ImageSource, check_resolution
 from cldis.io import user_path
 
+STREAM = "stream:"  # begins the name of images that are read where they lie, without a cache
 Reader = Callable[[int, Path | None, bool], ImageSource]
 
 
@@ -29,7 +32,8 @@ def open_data(
     Args:
         path_or_name: a name of the catalogue, such as `rooms` (docs/data.md); a folder of images
             (write `./rooms` for a folder of that name); `hf:NAME`, `hf:NAME:CONFIG` or `owner/name`
-            for a Hugging Face dataset.
+            for a Hugging Face dataset; a folder of tar shards or `x/{000..999}.tar`, with `stream:`
+            before it where no decoded image is to be kept.
         resolution: side of the square images in pixels, a multiple of 8 in 8..1024.
         cache_dir: where decoded images are kept; default `cache.default_cache_dir()`.
         progress: show a progress bar while decoding.
@@ -45,7 +49,11 @@ def open_data(
         return _named(text)(resolution, cache_dir, progress)
     if text.startswith("hf:"):
         return Hub(text.removeprefix("hf:"), resolution, cache_dir, progress)
+    if text.startswith(STREAM):
+        return Shards(text.removeprefix(STREAM), resolution, cache_dir, progress)
     path = user_path(text)
+    if shard_files(text) and not (os.path.isdir(path) and holds_photos(path)):
+        return CachedShards(text, resolution, cache_dir, progress)
     if folder_of(text) is not None:
         return Folder(path, resolution, cache_dir, progress)
     if text and os.path.exists(path):
@@ -53,6 +61,35 @@ def open_data(
     if re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text) and not os.path.isdir(path.parent):
         return Hub(text, resolution, cache_dir, progress)
     raise ValueError(_unknown(text, path))
+
+
+def started(text: str) -> tuple[str, str]:
+    """(`stream:` or nothing, the words after it)."""
+    return (STREAM if text.startswith(STREAM) else "", text.removeprefix(STREAM))
+
+
+def is_here(text: str) -> bool:
+    """Whether a path, with or without `stream:`, leads to a folder or to shards."""
+    words = started(text)[1]
+    try:  # os.path.isdir answers for every text, also one that cannot be a path (a NUL, too long)
+        return bool(words) and (os.path.isdir(user_path(words)) or bool(shard_files(words)))
+    except ValueError:  # braces that name a shard which is not there
+        return False
+
+
+def may_be(text: str, resolution: int, images: int, skipped: int) -> bool:
+    """Whether the files at a place may give so many images and so many skipped ones.
+
+    No image is decoded: names are looked at, and the headers of shards.
+    """
+    start, words = started(text)
+    path, most = user_path(words), images + skipped
+    if not start and os.path.isdir(path) and (holds_photos(path) or not shard_files(words)):
+        return may_hold(path, images, skipped)
+    try:
+        return images <= len(Shards(words, resolution)) <= most
+    except (ValueError, OSError):
+        return False
 
 
 def folder_of(text: str) -> Path | None:

@@ -8,7 +8,22 @@ import sys
 
 def is_main() -> bool:
     """Whether this process is the only one, or the first of those that a launcher started."""
-    return os.environ.get("RANK", "0") == "0"
+    return place()[0] == 0
+
+
+def place() -> tuple[int, int]:
+    """(number of this process, how many a launcher started): (0, 1) where it is the only one.
+
+    Raises:
+        ValueError: RANK and WORLD_SIZE are no such numbers.
+    """
+    rank, count = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    if not (rank.isdecimal() and count.isdecimal() and int(rank) < int(count)):
+        raise ValueError(
+            f"RANK={rank} and WORLD_SIZE={count} do not number the processes of a run; unset both, "
+            "or start with torchrun"
+        )
+    return int(rank), int(count)
 
 
 def leave(status: int) -> None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from typing import Any
 
 from cldis.data.catalogue import CATALOGUE
-from cldis.data.folder import may_hold
-from cldis.data.open import open_data
+from cldis.data.open import is_here, may_be, open_data, started
 from cldis.data.source import ImageSource
-from cldis.io import user_path
 from cldis.text import say
 from cldis.training.run_folder import RunFolder, is_path, place_of
 
@@ -43,7 +40,7 @@ def open_run_data(run: RunFolder, named: str | None = None, progress: bool = Fal
     for place in _places(run):
         known = place in CATALOGUE
         if not _may_be(run, place):
-            if known or user_path(place).is_dir():
+            if known or is_here(place):
                 reason = f"{place} does not hold the images that {run.path} was trained on"
             continue
         try:
@@ -82,18 +79,17 @@ def _places(run: RunFolder) -> Iterator[str]:
     """Where the images may be, without asking the network."""
     data: dict[str, Any] = run.about["data"]
     source, relative = data["source"], data.get("relative")
-    # os.path.isdir answers for every text, also one that cannot be a path (a NUL, too long)
-    if source in CATALOGUE or (is_path(source) and os.path.isdir(user_path(source))):
+    if source in CATALOGUE or (is_path(source) and is_here(source)):
         yield source
-    if isinstance(relative, str) and os.path.isdir(run.path / relative):
-        yield str((run.path / relative).resolve())
+    if isinstance(relative, str) and is_here(str(run.path / relative)):
+        yield f"{started(source)[0]}{(run.path / relative).resolve()}"
 
 
 def _may_be(run: RunFolder, place: str) -> bool:
     """Whether a place may hold the images of the run, as far as one can tell without making any."""
     data = run.about["data"]
     if place not in CATALOGUE:
-        return may_hold(user_path(place), data["images"], data["skipped"])
+        return may_be(place, run.config.model.resolution, data["images"], data["skipped"])
     told = (data["name"], data["images"], data["resolution"])
     known = CATALOGUE[place].images
     return not known or told == (place, known, run.config.model.resolution)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cldis.config import Config
 from cldis.data.catalogue import CATALOGUE
+from cldis.data.open import started
 from cldis.data.skipped import skipped_table
 from cldis.io import read_json, user_path, write_json, write_text
 from cldis.text import command
@@ -124,8 +125,17 @@ class RunFolder:
                 f"{self.path} is not empty; choose another --out, or --resume to go on with a run"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        write_text(self.path / "skipped.tsv", skipped_table(source.skipped))
+        self.list_skipped(source)
         self.write_settings()
+
+    def list_skipped(self, source: ImageSource) -> None:
+        """Add to `skipped.tsv` what is not in it yet: shards find bad images as they are read."""
+        path = self.path / "skipped.tsv"
+        before = path.read_text("utf-8", "replace") if path.is_file() else ""
+        lines = before.split("\n")[:-1]
+        both = dict.fromkeys([*lines, *skipped_table(source.skipped).split("\n")[:-1]])
+        if len(both) > len(lines):
+            write_text(path, "\n".join(both) + "\n")
 
     def write_settings(self) -> None:
         """Write the settings, and last what says that this is a run."""
@@ -194,18 +204,23 @@ def place_of(data: str, run: Path) -> dict[str, str]:
     `relative`, the same path seen from the run folder, which holds when both are moved."""
     if not is_path(data):
         return {"source": data}
-    folder = user_path(data).resolve()
+    start, words = started(data)
+    folder = user_path(words).resolve()
     try:
-        return {"source": str(folder), "relative": os.path.relpath(folder, run.resolve())}
+        relative = os.path.relpath(folder, run.resolve())
     except ValueError:  # another drive
-        return {"source": str(folder)}
+        return {"source": f"{start}{folder}"}
+    return {"source": f"{start}{folder}", "relative": relative}
 
 
 def is_path(data: str) -> bool:
-    """Whether a name of data means a folder here, not a data set made here or on the Hub."""
+    """Whether a name of data means files here, not a data set made here or on the Hub."""
     if data in CATALOGUE or data.startswith("hf:"):
         return False
-    return os.path.isabs(data) or os.path.isdir(user_path(data)) or data.startswith(("~", "."))
+    start, words = started(data)
+    if start or os.path.isabs(words) or os.path.isdir(user_path(words)):
+        return True
+    return words.startswith(("~", "."))
 
 
 def versions() -> dict[str, str]:

@@ -6,13 +6,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+WINDOW = 64  # blocks of a source too large to be read in any order, whose images are mixed
+
 
 class DataOrder:
-    """Endless epochs of permutations; any step can be asked for, so resume needs no state."""
+    """Endless epochs of permutations; any step can be asked for, so resume needs no state.
 
-    def __init__(self, indices: NDArray[np.int64], batch: int, seed: int) -> None:
+    Where images lie in blocks (`blocks`, [n], the block of each of `indices`), an epoch goes
+    through the blocks in a random order, `WINDOW` of them at a time, and through the images of
+    these in a random order: what is read at a time lies close together.
+    """
+
+    def __init__(
+        self,
+        indices: NDArray[np.int64],
+        batch: int,
+        seed: int,
+        blocks: NDArray[np.int64] | None = None,
+    ) -> None:
         assert len(indices) > 0
-        self.indices, self.batch, self.seed = indices, batch, seed
+        assert blocks is None or blocks.shape == indices.shape
+        self.indices, self.batch, self.seed, self.blocks = indices, batch, seed, blocks
         self._epochs: dict[int, NDArray[np.int64]] = {}
 
     def step(self, step: int) -> NDArray[np.int64]:
@@ -30,7 +44,11 @@ class DataOrder:
         if epoch not in self._epochs:
             self._epochs = {k: v for k, v in self._epochs.items() if k == epoch - 1}
             generator = np.random.default_rng([self.seed, epoch])
-            self._epochs[epoch] = generator.permutation(len(self.indices))
+            order = generator.permutation(len(self.indices))
+            if self.blocks is not None:
+                place = generator.permutation(int(self.blocks.max()) + 1)
+                order = order[np.argsort(place[self.blocks[order]] // WINDOW, kind="stable")]
+            self._epochs[epoch] = order
         return self._epochs[epoch]
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from cldis.config import Config
+from cldis.data.shards import Shards
 from cldis.data.source import ImageSource
 from cldis.data.split import split
 from cldis.loop.feedback import build_feedback
@@ -65,7 +66,8 @@ class Trainer:
         self.rows = config.training.batch // parts
         train, heldout = split(len(source))
         self.heldout = np.random.default_rng(0).permutation(heldout)[:HEALTH_IMAGES]
-        self.order = DataOrder(train, config.training.batch, config.training.seed)
+        blocks = source.blocks(train) if isinstance(source, Shards) else None
+        self.order = DataOrder(train, config.training.batch, config.training.seed, blocks)
 
         torch.manual_seed(config.training.seed)
         model = build(config)
@@ -265,6 +267,7 @@ class Trainer:
                 },
                 self.config.training.keep,
             )
+            self.run.list_skipped(self.source)
         self.accelerator.wait_for_everyone()
 
     def report_health(self, bar: Any) -> None:

@@ -1,27 +1,15 @@
-"""Codes of a collection in bounded memory, in shards that outlive an interruption."""
+"""The codes of a collection, as `cldis.editing.encode` wrote them."""
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cldis.arrays import Floats
-from cldis.data.source import ImageSource
-from cldis.editing.encode import rows_of, schema_of
-from cldis.io import sha256_of, write_bytes, writing
-from cldis.model import Model
-from cldis.progress import progress_bar
-from cldis.training.run_folder import RunFolder
-
-ROWS = 1024  # images in a shard
-KEY = b"cldis.codes"
 
 
 @dataclass(frozen=True)
@@ -46,51 +34,6 @@ class CollectionCodes:
 
     def __len__(self) -> int:
         return len(self.paths)
-
-
-def code_key(run: RunFolder, source: ImageSource) -> str:
-    """What the codes depend on, as sha256 (hex): the weights, the images, the size of shards.
-
-    Raises:
-        ValueError: the run has no checkpoint yet.
-    """
-    weights = sha256_of(run.used() / "ema.safetensors")
-    text = f"{weights} {source.fingerprint} {len(source)} {ROWS}"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def encode_resumable(
-    model: Model, source: ImageSource, path: Path, key: str, progress: bool = True
-) -> int:
-    """Write `path` (Parquet, the columns of `cldis encode`), going on with what is there.
-
-    Finished shards lie in a folder beside `path` until all are there; then they become one file.
-    A file or shards of another `key` are made anew. Returns how many images were encoded now.
-
-    Raises:
-        OSError: the disk is full; what was finished is kept.
-    """
-    if _key_of(path) == key:
-        return 0
-    parts = path.with_suffix(".parts")
-    for other in parts.glob("*") if parts.is_dir() else ():
-        if other.name != key:
-            shutil.rmtree(other, ignore_errors=True)
-    folder = parts / key
-    fresh = 0
-    with progress_bar(len(source), "encode", "images", not progress) as bar:
-        for start in range(0, len(source), ROWS):
-            indices = np.arange(start, min(start + ROWS, len(source)))
-            shard = folder / f"part-{start:09d}.parquet"
-            if not _whole(shard, len(indices)):
-                buffer = pa.BufferOutputStream()
-                pq.write_table(rows_of(model, source, indices), buffer)
-                write_bytes(shard, buffer.getvalue().to_pybytes())
-                fresh += len(indices)
-            bar.update(len(indices))
-    _join(sorted(folder.glob("part-*.parquet")), path, model.units, key)
-    shutil.rmtree(parts, ignore_errors=True)
-    return fresh
 
 
 def read_codes(path: Path, gaussian: bool = True) -> CollectionCodes:
@@ -136,29 +79,3 @@ def _column(file: pq.ParquetFile, name: str, n: int) -> Floats | None:
         table[at : at + len(values)] = values.flatten().to_numpy().reshape(-1, width)
         at += len(values)
     return table
-
-
-def _key_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            metadata = pq.read_schema(file).metadata or {}
-    except (OSError, pa.ArrowInvalid):  # missing or damaged: made anew
-        return ""
-    return metadata.get(KEY, b"").decode()
-
-
-def _whole(shard: Path, rows: int) -> bool:
-    try:
-        with shard.open("rb") as file:
-            return bool(pq.read_metadata(file).num_rows == rows)
-    except (OSError, pa.ArrowInvalid):
-        return False
-
-
-def _join(shards: list[Path], path: Path, units: int, key: str) -> None:
-    """One file of all shards, a shard in memory at a time; it appears whole or not at all."""
-    schema = schema_of(units).with_metadata({KEY: key.encode()})
-    with writing(path) as file, pq.ParquetWriter(file, schema) as writer:
-        for shard in shards:
-            rows = pq.read_table(pa.BufferReader(shard.read_bytes()))
-            writer.write_table(rows.cast(schema))

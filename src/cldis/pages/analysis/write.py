@@ -9,16 +9,18 @@ from typing import Any
 from cldis.data.open import open_data
 from cldis.data.skipped import skipped_table
 from cldis.data.source import ImageSource
+from cldis.editing.encode import code_key, encode_resumable
 from cldis.io import user_path, write_json, write_text
 from cldis.model import Model, load
 from cldis.pages.analysis import labels, measure
 from cldis.pages.analysis.codes import method_words, other_run
-from cldis.pages.analysis.encode import CollectionCodes, code_key, encode_resumable, read_codes
+from cldis.pages.analysis.encode import CollectionCodes, read_codes
 from cldis.pages.analysis.page import render
 from cldis.pages.analysis.results import Analysis
 from cldis.pages.page import finite
 from cldis.text import say
 from cldis.training.device import default_device
+from cldis.training.processes import is_main
 from cldis.training.run_folder import RunFolder
 
 MIN_IMAGES = 10
@@ -52,16 +54,22 @@ def analyse(
     Raises:
         ValueError: no such run or data, fewer than `MIN_IMAGES` images, labels that fit no image,
             or codes that are not finite.
-        OSError: the disk is full; shards that are finished are kept.
+        OSError: the disk is full; parts that are finished are kept.
     """
-    out, folder = user_path(out), RunFolder.open(run)
+    out, folder, progress = user_path(out), RunFolder.open(run), progress and is_main()
     side = folder.config.model.resolution
     source = _opened(data, side, progress, cache_dir)
     known = labels.gather(source, [source.label(k) for k in range(len(source))], table)
     other = _opened(second, side, progress, cache_dir) if second is not None else None
     model = load(run, default_device())
     out.mkdir(parents=True, exist_ok=True)
-    codes = _encoded(model, folder, source, out / "codes.parquet", progress)
+    if not is_main():  # one of several processes that only helps to encode
+        for name, images in (("codes", source), ("codes_compare", other)):
+            if images is not None:
+                key = code_key(model, images)
+                encode_resumable(model, images, out / f"{name}.parquet", key)
+        return out / "index.html"
+    codes = _encoded(model, source, out / "codes.parquet", progress)
 
     _say("units", progress)
     units = measure.measure_units(model, source, codes)
@@ -79,7 +87,7 @@ def analyse(
     comparison = None
     if other is not None:
         _say("comparison", progress)
-        theirs = _encoded(model, folder, other, out / "codes_compare.parquet", progress)
+        theirs = _encoded(model, other, out / "codes_compare.parquet", progress)
         comparison = measure.measure_comparison(codes, units.shown, other, theirs)
     analysis = Analysis(_about_run(folder), source, codes, units, by_label, oddities, comparison)
 
@@ -102,12 +110,16 @@ def _opened(name: str, side: int, progress: bool, cache_dir: Path | None) -> Ima
     return source
 
 
-def _encoded(
-    model: Model, run: RunFolder, source: ImageSource, path: Path, progress: bool
-) -> CollectionCodes:
-    encode_resumable(model, source, path, code_key(run, source), progress)
+def _encoded(model: Model, source: ImageSource, path: Path, progress: bool) -> CollectionCodes:
+    encode_resumable(model, source, path, code_key(model, source), progress)
     sem = model.loop.semantic is not None
-    return read_codes(path, gaussian=model.config.model.gaussian or not sem)
+    codes = read_codes(path, gaussian=model.config.model.gaussian or not sem)
+    if len(codes) != len(source):  # shards that are read where they lie
+        raise ValueError(
+            f"{len(source) - len(codes)} images of {source.name} cannot be decoded (first: "
+            f"{': '.join(source.skipped[-1])}); give it without stream:, then they are left out"
+        )
+    return codes
 
 
 def _about_run(run: RunFolder) -> dict[str, Any]:
