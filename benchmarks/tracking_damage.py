@@ -168,10 +168,11 @@ INTRODUCTION = """# Codes with known damage: does a score see mixing?
 Written by `python benchmarks/tracking_damage.py` from results/tracking_damage.json.
 
 **This is a candidate, chosen on rooms and confirmed nowhere: kuka has not been scored.** Content
-tracking of the package is unchanged. The form (how shares are scaled, how directions are weighted,
-the least eigenvalue; 24 combinations) was chosen on these codes and three of a seventh checkpoint, so
-the numbers are optimistic. Not measured yet: doubled units, angles of 15 and 30 degrees, triples, the
-effect of the x_T, and content tracking and variation predictability on the same pictures.
+tracking of the package is unchanged. The form (16: how shares are scaled, how directions are
+weighted, the least eigenvalue; each as purity, own and their product) was chosen on these codes and
+three of a seventh checkpoint, so the numbers are optimistic. Not measured yet: doubled units,
+angles of 15 and 30 degrees, triples, the effect of the x_T, and content tracking and variation
+predictability on the same pictures.
 
 `purity` and `own` are defined in benchmarks/tracking_mixing.py, `mixing` is their product per
 direction; of a code, means over directions. `place` is separation as in content tracking, from the
@@ -181,10 +182,11 @@ units in pairs by 45 degrees, `random` is a random orthogonal basis, `leaking` a
 unit another one (lambda = 1). Pictures: 10 images, moved by one spread to both sides, one random
 x_T each, 3 steps of DPM-Solver++. DCI-D is that of the `fast` setting.
 
-Rho is Spearman's, over codes; AUC is over all pairs of a raw and a damaged code, so it compares good
-checkpoints with damage to poor ones without, and the last line says what DCI-D itself makes of
+Rho is Spearman's, over codes; AUC is over all pairs of a raw and a damaged code, so it compares
+good checkpoints with damage to poor ones without, and the last line says what DCI-D itself makes of
 that. Intervals are 95 % bootstrap over checkpoints (500 draws, seed 0), all codes of one together;
-with so few checkpoints, three of them from one run, they say little. `per unit`: within a raw code,
+they say little, as the checkpoints are few, two of them from one training and three from one stem.
+`per unit`: within a raw code,
 rank correlation of a unit's score with the largest share of one factor in its DCI importance,
 median and range over codes.
 """
