@@ -15,10 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from cldis.data.cache import default_cache_dir, stamp
@@ -28,7 +27,6 @@ from cldis.progress import each
 
 VERSION = 1  # raise it whenever the same shards give another index
 MOST_NAMES = 100_000  # that braces may stand for
-SCHEMA = pa.schema([("name", pa.string()), ("offset", pa.int64()), ("size", pa.int32())])
 
 Stamp = tuple[int, ...]
 
@@ -135,18 +133,22 @@ def _expanded(name: str) -> list[str]:
 
 def _write(stem: Path, paths: list[Path], progress: bool) -> None:
     """List all shards into the two files, some shards in memory at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([("name", pa.string()), ("offset", pa.int64()), ("size", pa.int32())])
     about = []
     with (
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
         writing(stem.with_suffix(".parquet")) as file,
-        pq.ParquetWriter(file, SCHEMA) as writer,
+        pq.ParquetWriter(file, schema) as writer,
     ):
         listings = pool.map(_listed, paths)
         for found in each(listings, len(paths), "listing", "shards", not progress):
             about.append([len(found.names), found.digest, found.skipped])
             if found.names:
                 columns = [found.names, found.offsets, found.sizes]
-                group = pa.table(columns, schema=SCHEMA)
+                group = pa.table(columns, schema=schema)
                 writer.write_table(group, row_group_size=len(group))
     write_json(stem.with_suffix(".json"), about)
 
@@ -157,6 +159,8 @@ def _listed(path: Path) -> Listing:
 
 
 def _read(stem: Path, paths: list[Path], stamps: list[Stamp]) -> ShardIndex:
+    import pyarrow.parquet as pq
+
     about = read_json(stem.with_suffix(".json"))
     table = stem.with_suffix(".parquet")
     with table.open("rb") as file:  # pyarrow itself takes no path that is not UTF-8
@@ -182,6 +186,8 @@ def _read(stem: Path, paths: list[Path], stamps: list[Stamp]) -> ShardIndex:
 
 
 @lru_cache(maxsize=4)
-def _names(table: Path, group: int) -> pa.ChunkedArray:
+def _names(table: Path, group: int) -> Any:
+    import pyarrow.parquet as pq
+
     with table.open("rb") as file:
         return pq.ParquetFile(file).read_row_group(group, columns=["name"])["name"]
