@@ -75,8 +75,7 @@ def information(
     with torch.no_grad():
         for part in np.array_split(indices, images // 64):
             x = to_model(source.batch(part))
-            q = loop.semantic(x)
-            z = q.sample(torch.randn(q.mean.shape, generator=generator))
+            z = loop.semantic(x).mean
             noise = torch.randn(x.shape, generator=generator)
             uniform = torch.rand(len(x), generator=generator)
             sums += estimator.differences(loop.denoiser, x, z, noise, uniform)
