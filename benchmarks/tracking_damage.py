@@ -168,8 +168,8 @@ INTRODUCTION = """# Codes with known damage: does a score see mixing?
 Written by `python benchmarks/tracking_damage.py` from results/tracking_damage.json.
 
 **This is a candidate, chosen on rooms and then scored once on kuka.** There it sees every turn and
-every doubled unit (AUC 1.00; leaking .92), but does not follow DCI-D over codes (rho .58, the bar is
-.8). Content tracking of the package is unchanged. The form (16: how shares are scaled, how
+every doubled unit (AUC 1.00; leaking .92), but does not follow DCI-D over codes (rho .58, the bar
+is .8). Content tracking of the package is unchanged. The form (16: how shares are scaled, how
 directions are weighted, the least eigenvalue; each as purity, own and their product) was chosen on
 the codes of rooms and three of a seventh checkpoint, so its numbers there are optimistic. Not
 measured yet: doubled units on rooms, angles of 15 and 30 degrees, triples, the effect of the x_T,
