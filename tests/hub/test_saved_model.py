@@ -33,6 +33,7 @@ from cldis.metrics.probe import factor_probe
 from cldis.model import Model
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import load_directions, save_directions
+from cldis.training.prior import Prior, save_prior, weights_hash
 from cldis.training.recipes import recipe_config
 from cldis.training.run_folder import RunFolder
 from cldis.training.trainer import Trainer
@@ -86,6 +87,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scores = tracking_scores([None, 0.75])
     scores |= {"score": 0.25, "control": 0.5, "checkpoint": checkpoint.checkpoint}
     write_json(out / "tracking" / "scores.json", scores)
+    far = {kind: {"joint": 0.1, "marginal": 0.1} for kind in ("prior", "gaussian", "training")}
+    record = {"weights": weights_hash(cldis.load(out).loop), "codes": 64, "heldout": 8, "seed": 0}
+    save_prior(out, Prior(UNITS), {**record, "distances": far})
     return out
 
 
