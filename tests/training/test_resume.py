@@ -66,7 +66,13 @@ def test_stopped_in_each_phase_of_the_second_form(
 ) -> None:
     """Also between two phases, where the next step begins with a hand-over."""
     one, other = tmp_path / "one", tmp_path / "other"
-    phases = ("method=rate_loop", "loop.vae_alone=32", "loop.rate_from=64", "distillation.warmup=0")
+    phases = (
+        "method=rate_loop",
+        "loop.vae_alone=32",
+        "loop.rate_from=64",
+        "loop.unmix=true",
+        "distillation.warmup=0",
+    )
     phases += ("diffusion.redundancy=0.02",)
     assert server.run(one, *phases) == DONE
     assert server.run(other, *phases, at=["step", step, SIGINT]) == STOPPED
