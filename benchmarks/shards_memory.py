@@ -5,7 +5,7 @@
 Writes 1,000 shards of small JPEGs into FOLDER where it is not there, indexes them, and asks for the
 batches of a training in its order: each image is read and decoded once. `memory` is that of the
 process by images read, in MB (/proc/self/status): all of it, and the part that is no file. Times
-are of the processor, with other work on it. Nothing is trained. Writes results/shards_memory.json.
+are of the processor. Nothing is trained. Writes results/shards_memory.json.
 """
 
 from __future__ import annotations

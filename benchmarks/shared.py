@@ -17,7 +17,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cldis.io import write_bytes
-from cldis.training.run_folder import git_revision, versions
+from cldis.model import Model
+from cldis.training.checkpoint import read_state
+from cldis.training.run_folder import RunFolder, git_revision, versions
+from cldis.training.weights import open_networks
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -31,6 +34,13 @@ def provenance() -> dict[str, Any]:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, CPU, "
         + ("one thread" if threads == 1 else f"{threads} threads"),
     }
+
+
+def model_at(run: Path, checkpoint: Path) -> Model:
+    """The averaged weights of one checkpoint of a run."""
+    loop = open_networks(RunFolder.open(run).config, checkpoint / "ema.safetensors", checkpoint)
+    units = read_state(checkpoint)["units"]
+    return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]), batch=128)
 
 
 def cached(path: Path, about: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from shared import model_at
 from tracking_mixing import fields, seen
 
 from cldis.arrays import Floats
@@ -25,14 +26,11 @@ from cldis.bench.score import pool
 from cldis.data import open_data
 from cldis.data.source import ImageSource
 from cldis.io import write_bytes
-from cldis.methods.build import build
 from cldis.metrics.dci import importances
 from cldis.metrics.labelled import labelled
 from cldis.metrics.suite import SETTINGS
 from cldis.model import Model
 from cldis.networks.gaussian import kl_to_standard
-from cldis.training.checkpoint import load_into, load_tensors, read_state
-from cldis.training.run_folder import RunFolder
 
 ROWS = 4_500  # images that labels are taken on
 IMAGES = 10  # that are moved along every direction
@@ -111,10 +109,7 @@ class Checkpoint:
 
     @cached_property
     def model(self) -> Model:
-        loop = build(RunFolder.open(self.folder).config)
-        load_into(loop, load_tensors(self.checkpoint / "ema.safetensors"), str(self.checkpoint))
-        units = read_state(self.checkpoint)["units"]
-        return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]), batch=128)
+        return model_at(self.folder, self.checkpoint)
 
     @cached_property
     def read(self) -> dict[str, np.ndarray]:

@@ -11,16 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from shared import cached
+from shared import cached, model_at
 
 from cldis.bench.score import pool
 from cldis.data import open_data
 from cldis.data.source import ImageSource
-from cldis.methods.build import build
 from cldis.model import Model
 from cldis.networks.gaussian import Gaussian, kl_to_standard
-from cldis.training.checkpoint import load_into, load_tensors, read_state
-from cldis.training.run_folder import RunFolder
 
 CONTROLS = ("rotated", "mixed")
 VARIANTS = ("raw", *CONTROLS)
@@ -73,10 +70,7 @@ class Run:
 
     @cached_property
     def model(self) -> Model:
-        loop = build(RunFolder.open(self.folder).config)
-        load_into(loop, load_tensors(self.checkpoint / "ema.safetensors"), str(self.checkpoint))
-        units = read_state(self.checkpoint)["units"]
-        return Model(loop, torch.tensor(units["mean"]), torch.tensor(units["std"]), batch=128)
+        return model_at(self.folder, self.checkpoint)
 
     @cached_property
     def encoded(self) -> Gaussian:
