@@ -140,8 +140,8 @@ def test_the_choice_is_the_recipe_of_the_run(
     """A single photo, as small as a run can be; then without its autoencoder."""
     flat(tmp_path / "photos" / "one.png", 100, 140)
     out = tmp_path / "run"
-    small = ("model.width=8", "model.embed=8", "model.encoder_width=8", "training.batch=2")
-    words = [word for setting in small for word in ("--set", setting)]
+    small = [f"model.{name}=8" for name in ("width", "embed", "encoder_width", "vae_width")]
+    words = [word for setting in (*small, "training.batch=2") for word in ("--set", setting)]
     words = ["train", str(tmp_path / "photos"), "--out", str(out), "--images", "4", *words]
     assert main(words) == 0
     assert capsys.readouterr().out.startswith("recipe photos128:")
