@@ -26,7 +26,7 @@ from cldis.methods.build import build
 from cldis.progress import progress_bar
 from cldis.training import checkpoint, health
 from cldis.training.average import Average
-from cldis.training.device import compile_networks, keep_memory
+from cldis.training.device import compile_networks, keep_memory, peak_memory
 from cldis.training.interrupts import Interrupts
 from cldis.training.learning_curve import KEY, sign
 from cldis.training.log import MetricsLog, read_metrics
@@ -145,7 +145,7 @@ class Trainer:
             meter.add(terms, batch)
             bar.update(batch)
             if last or self.is_due(every.log_every):
-                self.log("train", meter.take())
+                self.log("train", {**meter.take(), **peak_memory(self.accelerator.device)})
                 bar.set_postfix_str(meter.words)
             if last or self.is_due(every.sample_every):
                 self.report_health(bar)
