@@ -82,7 +82,8 @@ def sample_images(
                 seen.append(features(images))
             bar.update(len(z))
     if source is not None:
-        write_json(out / KID_FILE, kid_record(np.concatenate(seen), source))
+        heldout = to_model(source.batch(split(len(source))[1]))
+        write_json(out / KID_FILE, kid_record(np.concatenate(seen), features(heldout)))
     return paths
 
 
@@ -100,9 +101,8 @@ def images_of(model: Model, data: str | None, progress: bool) -> ImageSource:
     return open_data(data, model.resolution, progress=progress)
 
 
-def kid_record(drawn: Floats, source: ImageSource) -> dict[str, Any]:
+def kid_record(drawn: Floats, heldout: Floats) -> dict[str, Any]:
     """KID of features of drawn images from those of held-out ones, as plain data."""
-    heldout = features(to_model(source.batch(split(len(source))[1])))
     found = kid(drawn, heldout)
     return {
         "kid": found.mean,
