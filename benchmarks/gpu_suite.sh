@@ -2,8 +2,8 @@
 # The full budgets, on one GPU: stages of under ten minutes that add up.
 #
 #   benchmarks/gpu_suite.sh check     a small budget of the three main methods: does it run, how fast?
-#   benchmarks/gpu_suite.sh rooms     closed loop, EncDiff and beta-VAE on rooms at 64 px, three seeds
-#   benchmarks/gpu_suite.sh rest      the arms and the other methods, likewise
+#   benchmarks/gpu_suite.sh rooms     the default recipe, EncDiff and beta-VAE on rooms at 64 px, three seeds
+#   benchmarks/gpu_suite.sh rest      parts of the default alone and the other methods, likewise
 #
 # Each call works for at most $CLDIS_GPU_SUITE_MINUTES (9) minutes, saves, and can be repeated until
 # it says that every cell is done; finished cells are never run again. It needs no network and no
@@ -11,9 +11,9 @@
 # Python lacks. The images are mixed on the GPU, so there is no data to bring.
 #
 # What comes out lies in $OUT (default runs/gpu_suite/out): results.tar.gz with one JSON per cell
-# and the log, and the page and picture of the stage. To go on after a machine was given back, unpack
-# the archive into runs/gpu_suite/ first, or bring it as .gpu/results.tar.gz. Trainings that were cut
-# off are kept in runs/gpu_suite/runs on that machine only.
+# (scores, images/s, MFU, the most memory) and the log, and the page and picture of the stage. To go
+# on after a machine was given back, unpack the archive into runs/gpu_suite/ first, or bring it as
+# .gpu/results.tar.gz. Trainings that were cut off are kept in runs/gpu_suite/runs on that machine.
 #
 # Environment: PYTHON (python3), OUT, CLDIS_GPU_SUITE_MINUTES, CLDIS_GPU_SUITE_IMAGES (another budget;
 # a tiny one tests the script on a CPU), CLDIS_GPU_SUITE_ONLY (part of cell names),

@@ -24,7 +24,15 @@ def to_uint8(images: Tensor) -> Tensor:
 
 def to_model(images: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
     """uint8 [n, 3, H, W] -> float32 in [-1, 1]."""
-    return from_uint8(torch.from_numpy(np.array(images)).to(device))
+    return from_uint8(sent(np.array(images), device))
+
+
+def sent(array: np.ndarray, device: torch.device | str) -> Tensor:
+    """An array as a tensor on `device`; a GPU fetches it later, and nobody waits for that."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def from_uint8(images: Tensor) -> Tensor:

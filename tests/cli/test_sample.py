@@ -101,3 +101,24 @@ def test_mistakes_are_told_in_one_line(
     (mine / "run.json").write_text(json.dumps(about))
     assert "--data" in told(mine)
     assert not (tmp_path / "new").exists()
+
+
+def test_kid_is_measured_from_held_out_images(
+    sampled: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(folder: Path, *more: str) -> dict[str, object]:
+        out = tmp_path / folder.name
+        assert main(["sample", str(folder), "--n", "6", "--kid", "--out", str(out), *more]) == 0
+        record: dict[str, object] = json.loads((out / "kid.json").read_text())
+        assert f"KID {record['kid']:.4f} ± " in capsys.readouterr().out
+        return record
+
+    found = drawn(sampled)
+    assert (found["drawn"], found["heldout"], found["subset"]) == (6, 4, 2)
+    assert found["extractor"] == "R64 at 64 px"
+    saved = cldis.load(sampled).save_pretrained(tmp_path / "saved")
+    more = ("sample", str(saved), "--kid", "--out", str(tmp_path / "none"))
+    assert "name those to compare with by --data" in fails(capsys, *more)
+    assert drawn(saved, "--data", str(photos))["kid"] == found["kid"]
+    assert "at least 4" in fails(capsys, *more, "--n", "3", "--data", str(photos))
+    assert not (tmp_path / "none").exists()

@@ -88,6 +88,7 @@ def made_up(cell: Cell, points: dict[int, float], **changes: Any) -> dict[str, A
         "last": None,
         "health": None,
         "capacity": [],
+        "speed": None,
     }
     return {**record, **changes}
 

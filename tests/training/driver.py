@@ -73,10 +73,9 @@ def patch(wire: Tripwire) -> Callable[[], None]:
         os.replace,
     )
 
-    def new_step(self: Trainer, number: int) -> dict[str, float]:
-        terms = step(self, number)
+    def new_step(self: Trainer, number: int) -> None:
+        step(self, number)
         wire.arrive("step")
-        return terms
 
     def new_write(self: MetricsLog, kind: str, images: int, values: dict[str, Any]) -> None:
         if wire.trips("log"):

@@ -27,6 +27,7 @@ from cldis.metrics.suite import SettingName
 from cldis.text import say
 from cldis.training.checkpoint import checkpoints
 from cldis.training.device import default_device
+from cldis.training.flops import mfu, training_flops
 from cldis.training.lock import run_lock
 from cldis.training.log import read_metrics
 from cldis.training.precision import cpuinfo
@@ -228,4 +229,19 @@ def record(
         "last": train[-1] if train else None,
         "health": health[-1] if health else None,
         "capacity": [[line["images"], line.get("capacity")] for line in train],
+        "speed": speed(config, train, seconds) if train else None,
     }
+
+
+def speed(config: Config, train: list[dict[str, Any]], seconds: float) -> dict[str, float]:
+    """GFLOP per image, and on a GPU the MFU and the most memory in GB; what is unknown is left out.
+
+    The MFU is that of this cell: cells that share a GPU share its operations.
+    """
+    flops, gpu = training_flops(config), machine()["gpu"]
+    found = {
+        "gflop_per_image": flops / config.training.images / 1e9,
+        "mfu": mfu(flops, seconds, config.training.precision, gpu),
+        "memory_gb": max((line.get("memory_gb", 0.0) for line in train), default=0.0) or None,
+    }
+    return {name: round(value, 4) for name, value in found.items() if value is not None}

@@ -56,9 +56,11 @@ class Result(Content):
     last: dict[str, Any] | None
     health: dict[str, Any] | None
     capacity: list[Any] | None
+    speed: dict[str, float] | None = None  # what a step costs; results before it have none
 
 
 KEYS = {"format", "machine", *Result.model_fields}
+LATER = {"speed"}  # may be missing
 
 
 class Damaged(ValueError):
@@ -101,8 +103,8 @@ def read_record(path: Path) -> Record:
             f"{path} has result format {record.get('format')!r}, this version reads up to "
             f"{FORMAT}; move it away, or use the version that wrote it (see its entry `versions`)"
         )
-    if set(record) != KEYS:
-        raise Damaged(f"{path} has other entries than a result: {sorted(set(record) ^ KEYS)}")
+    if other := (KEYS ^ set(record)) - LATER:
+        raise Damaged(f"{path} has other entries than a result: {sorted(other)}")
     try:
         checked(Result, record, path)
     except ValueError as error:

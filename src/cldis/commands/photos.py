@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from cldis.commands.cli_common import Commands, data_argument, open_run, out_folder, run_command
+from cldis.io import read_json
 from cldis.text import MAX_NAME, cut, say
 
 
@@ -52,6 +53,7 @@ def add(commands: Commands) -> None:
     sample.add_argument("--n", type=int, default=64, metavar="N", help="how many (default: 64)")
     sample.add_argument("--seed", type=int, default=0, metavar="N", help="default: 0")
     data_argument(sample)
+    sample.add_argument("--kid", action="store_true", help="measure them against held-out images")
     sample.add_argument("--out", required=True, metavar="DIR")
 
 
@@ -133,9 +135,15 @@ def _encode(options: argparse.Namespace) -> int:
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from cldis.editing.sample import sample_images
+    from cldis.editing.sample import KID_FILE, sample_images
     from cldis.model import load
 
-    out, model = out_folder(options.out), load(options.run)
-    say(sample_images(model, options.n, out, options.seed, options.data)[0])
+    out, model, measure = out_folder(options.out), load(options.run), options.kid
+    say(sample_images(model, options.n, out, options.seed, options.data, measure=measure)[0])
+    if measure:
+        found = read_json(out / KID_FILE)
+        say(
+            f"KID {found['kid']:.4f} ± {found['deviation']:.4f} ({found['extractor']}) of "
+            f"{found['drawn']} images from {found['heldout']} held-out ones; 0: no difference seen"
+        )
     return 0

@@ -12,6 +12,7 @@ from pathlib import Path
 from cldis.data.catalogue import CATALOGUE
 from cldis.data.folder import Folder, holds_photos, may_hold
 from cldis.data.hub import Hub
+from cldis.data.hub_shards import START
 from cldis.data.shard_index import shard_files
 from cldis.data.shards import CachedShards, Shards
 from cldis.data.source import ImageSource, check_resolution
@@ -32,8 +33,9 @@ def open_data(
     Args:
         path_or_name: a name of the catalogue, such as `rooms` (docs/data.md); a folder of images
             (write `./rooms` for a folder of that name); `hf:NAME`, `hf:NAME:CONFIG` or `owner/name`
-            for a Hugging Face dataset; a folder of tar shards or `x/{000..999}.tar`, with `stream:`
-            before it where no decoded image is to be kept.
+            for a Hugging Face dataset; a folder of tar shards, `x/{000..999}.tar` or
+            `hf://owner/name` for shards on the Hub, with `stream:` before it where no decoded image
+            is to be kept.
         resolution: side of the square images in pixels, a multiple of 8 in 8..1024.
         cache_dir: where decoded images are kept; default `cache.default_cache_dir()`.
         progress: show a progress bar while decoding.
@@ -47,6 +49,8 @@ def open_data(
     text = str(path_or_name)
     if text in CATALOGUE:
         return _named(text)(resolution, cache_dir, progress)
+    if text.startswith(START):
+        return CachedShards(text, resolution, cache_dir, progress)
     if text.startswith("hf:"):
         return Hub(text.removeprefix("hf:"), resolution, cache_dir, progress)
     if text.startswith(STREAM):

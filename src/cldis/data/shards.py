@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from cldis.data.cache import CachedImages, Item, NoImages, decoded_once, stamp
 from cldis.data.decode import VERSION, quiet, to_photo
+from cldis.data.hub_shards import fetched
 from cldis.data.shard_index import shard_files, shard_index
 from cldis.data.source import check_indices, check_resolution
 from cldis.data.split import split
@@ -47,7 +48,8 @@ class Shards:
     ) -> None:
         """
         Args:
-            words: a folder of .tar files, or their paths with `*`, `{000..999}` or `{a,b}`.
+            words: a folder of .tar files, their paths with `*`, `{000..999}` or `{a,b}`, or
+                `hf://owner/name` (see `fetched`).
             resolution: side in pixels, a multiple of 8 in 8..1024.
             cache_dir: where the index is kept; default `cache.default_cache_dir()`.
             progress: show a bar while shards are listed.
@@ -58,7 +60,7 @@ class Shards:
         """
         self.resolution = check_resolution(resolution)
         self.name = user_path(words).absolute().name
-        paths = shard_files(str(words))
+        paths = shard_files(fetched(str(words)))
         if not paths:
             raise ValueError(f"{words} names no .tar file; give a folder of them or a pattern")
         self.index = shard_index(paths, cache_dir, progress)

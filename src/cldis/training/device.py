@@ -43,6 +43,15 @@ def keep_memory() -> bool:
     return bool(mallopt(TRIM_THRESHOLD, KEPT) and mallopt(MMAP_THRESHOLD, WHOLE))
 
 
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """The most memory in GB that tensors took on a GPU since the last time; a CPU does not say."""
+    if device.type != "cuda":
+        return {}
+    most = torch.cuda.max_memory_allocated(device) / 1e9
+    torch.cuda.reset_peak_memory_stats(device)
+    return {"memory_gb": most}
+
+
 def loader(source: ImageSource, device: torch.device) -> Load:
     """A function from indices [n] to images [n, 3, H, W] in [-1, 1] on `device`.
 

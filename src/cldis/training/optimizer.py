@@ -8,10 +8,11 @@ by Newton-Schulz steps. Scaled by .2 sqrt(max(rows, columns)) an update is as la
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from cldis.config import TrainingConfig
 
@@ -51,6 +52,16 @@ def is_matrix(parameter: nn.Parameter) -> bool:
     rows = parameter.shape[0] if parameter.ndim else 0
     columns = math.prod(parameter.shape[1:])
     return parameter.ndim in (2, 4) and min(rows, columns) >= SMALLEST_SIDE
+
+
+def clip(parameters: Sequence[nn.Parameter], limit: float) -> Tensor:
+    """Scale gradients down to a norm of at most `limit`; returns the norm before, a scalar.
+
+    It is on their device also where they have no gradient: PyTorch would make a zero on the CPU.
+    """
+    if all(parameter.grad is None for parameter in parameters):
+        return parameters[0].new_zeros(())
+    return clip_grad_norm_(parameters, limit, foreach=True)
 
 
 def in_order(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[str]:

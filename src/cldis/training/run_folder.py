@@ -215,9 +215,9 @@ def place_of(data: str, run: Path) -> dict[str, str]:
 
 def is_path(data: str) -> bool:
     """Whether a name of data means files here, not a data set made here or on the Hub."""
-    if data in CATALOGUE or data.startswith("hf:"):
-        return False
     start, words = started(data)
+    if data in CATALOGUE or words.startswith("hf:"):
+        return False
     if start or os.path.isabs(words) or os.path.isdir(user_path(words)):
         return True
     return words.startswith(("~", "."))

@@ -20,7 +20,7 @@ from cldis.data.cache import default_cache_dir
 from cldis.data.encoded import Encodable, Halves, encoded_once
 from cldis.data.mirrored import Mirrored
 from cldis.data.source import ImageSource
-from cldis.images import to_model
+from cldis.images import sent, to_model
 from cldis.io import user_path
 from cldis.networks.space import Latents, Pixels, Space, Views, encoded
 from cldis.text import shown
@@ -147,7 +147,7 @@ def view_loader(
         found = images(indices)
         if flips is None:
             return found
-        mirrored = torch.from_numpy(flips).to(device).view(-1, 1, 1, 1)
+        mirrored = sent(flips, device).view(-1, 1, 1, 1)
         return torch.where(mirrored, found.flip(-1), found)
 
     if not isinstance(space, RunLatents):
@@ -161,7 +161,7 @@ def view_loader(
         rows = latents[0][indices]
         if flips is not None:
             rows[flips] = latents[1][indices[flips]]
-        return Views(seen(indices, flips), scaled(torch.from_numpy(rows).to(device)))
+        return Views(seen(indices, flips), scaled(sent(rows, device)))
 
     return views
 

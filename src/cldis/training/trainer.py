@@ -12,7 +12,6 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from cldis.config import Config
 from cldis.data.shards import Shards
@@ -26,18 +25,19 @@ from cldis.methods.build import build
 from cldis.progress import progress_bar
 from cldis.training import checkpoint, health
 from cldis.training.average import Average
-from cldis.training.device import compile_networks, keep_memory
+from cldis.training.device import compile_networks, keep_memory, peak_memory
 from cldis.training.interrupts import Interrupts
 from cldis.training.learning_curve import KEY, sign
 from cldis.training.log import MetricsLog, read_metrics
 from cldis.training.meter import Meter
-from cldis.training.optimizer import build_optimizer, in_order, set_steps
+from cldis.training.optimizer import build_optimizer, clip, in_order, set_steps
 from cldis.training.precision import settled
 from cldis.training.run_folder import RunFolder
 from cldis.training.sampler import DataOrder, flips, step_seed
 from cldis.training.samples import sample_grid
 from cldis.training.space import open_space, view_loader
 from cldis.training.starter import load_starter
+from cldis.training.terms import StepTerms
 from cldis.training.unit_stats import typical_images, unit_statistics
 
 HEALTH_IMAGES = 128
@@ -86,6 +86,7 @@ class Trainer:
         self.load = view_loader(self.space, config, source, device, not quiet)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.ema.module.to(self.accelerator.device)
+        self.unread: list[StepTerms] = []  # the terms of the last steps
         self.stop_requested = False  # by a signal, in this process
         self.stop = False  # agreed by all processes
 
@@ -139,13 +140,15 @@ class Trainer:
         every, batch = self.config.training, self.config.training.batch
         meter = Meter()
         for step in range(self.images // batch, steps):
-            terms = self.step(step)
+            self.step(step)
             self.images = (step + 1) * batch
             last = step + 1 == steps
-            meter.add(terms, batch)
             bar.update(batch)
+            if last or self.wants_terms():
+                for terms in self.read_terms():
+                    meter.add(terms, batch)
             if last or self.is_due(every.log_every):
-                self.log("train", meter.take())
+                self.log("train", {**meter.take(), **peak_memory(self.accelerator.device)})
                 bar.set_postfix_str(meter.words)
             if last or self.is_due(every.sample_every):
                 self.report_health(bar)
@@ -154,8 +157,38 @@ class Trainer:
             if self.stop:
                 break
 
-    def step(self, step: int) -> dict[str, float]:
-        """One optimiser step over the global batch: the updates of the method, then C."""
+    def wants_terms(self) -> bool:
+        """Whether the terms of the steps so far are read now, in all processes or in none.
+
+        Several stop together, by what they read: CPUs have it there after every step.
+        """
+        every, state = self.config.training, self.accelerator
+        if any(map(self.is_due, (every.log_every, every.sample_every, every.checkpoint_every))):
+            return True
+        return self.stop_requested if state.num_processes == 1 else state.device.type == "cpu"
+
+    def read_terms(self) -> list[dict[str, float]]:
+        """The terms of the steps that were not read yet.
+
+        Raises:
+            Diverged: one is not finite.
+        """
+        found = []
+        for step in self.unread:
+            means, asked = step.read()
+            self.stop |= asked
+            if not all(map(math.isfinite, means.values())):
+                raise Diverged(self.diverged_words(step.images))
+            found.append(means)
+        self.unread = []
+        return found
+
+    def step(self, step: int) -> None:
+        """One optimiser step over the global batch: the updates of the method, then C.
+
+        Its terms stay on the device until they are read, so that the host runs ahead of a GPU. Only
+        a feedback that hears the step needs them at once: C is part of the next loss.
+        """
         config, device = self.config, self.accelerator.device
         indices = self.order.step(step)
         mirrored = flips(config.training.seed, step, len(indices)) if config.training.flip else None
@@ -190,18 +223,19 @@ class Trainer:
             if signal is not None:
                 sums = signal if sums is None else sums + signal
         self.ema.update(self.raw)
-        means, sums = self.reduce(terms, sums)
+        said, sums = self.reduce(terms, sums)
         heard = phase.vae or sums is not None
         if heard:
             batch = config.training.batch
-            self.feedback.update(sums, self.images + batch, batch, means.get("rate"))
-        if not all(map(math.isfinite, [*means.values(), self.feedback.signal])):
-            raise Diverged(self.diverged_words())
+            rate = None if sums is None else said.read()[0].get("rate")
+            self.feedback.update(sums, self.images + batch, batch, rate)
+        if not math.isfinite(self.feedback.signal):
+            raise Diverged(self.diverged_words(self.images))
         if config.uses_capacity and heard:
-            means |= {"capacity": self.feedback.capacity, "feedback": self.feedback.signal}
+            said.known.update(capacity=self.feedback.capacity, feedback=self.feedback.signal)
         if config.distils:
-            means["lambda_dt"] = phase.lambda_dt
-        return means
+            said.known["lambda_dt"] = phase.lambda_dt
+        self.unread.append(said)
 
     def enter(self, phase: TrainingPhase) -> None:
         """Begin a phase from the averaged weights, changed as the method says."""
@@ -214,35 +248,32 @@ class Trainer:
         self.ema.count = 0
 
     def clip(self) -> dict[str, Tensor]:
-        """Clip each branch by itself: nats of the VAE must not scale the U-Net's step.
-
-        Returns the norm of each before it was clipped.
-        """
-        norms = {}
-        for name, parameters in self.raw.branches().items():
-            limit = self.config.training.gradient_clip if name == "diffusion" else math.inf
-            norms[f"{name}_gradient_norm"] = clip_grad_norm_(parameters, limit, foreach=True)
-        return norms
+        """Clip each branch by itself: nats of the VAE must not scale the U-Net's step."""
+        limits = {"diffusion": self.config.training.gradient_clip}
+        return {
+            f"{name}_gradient_norm": clip(parameters, limits.get(name, math.inf))
+            for name, parameters in self.raw.branches().items()
+        }
 
     def reduce(
         self, terms: dict[str, Tensor], sums: Tensor | None
-    ) -> tuple[dict[str, float], Tensor | None]:
-        """Means of the terms over micro-batches and processes, sums of the signal; one message."""
+    ) -> tuple[StepTerms, Tensor | None]:
+        """The terms over micro-batches and processes, sums of the signal; one message."""
         accumulate = self.config.training.accumulate
         names = sorted(terms)
-        head = [
-            terms[name] / (1 if name.endswith("gradient_norm") else accumulate) for name in names
-        ]
-        flag = head[0].new_tensor(float(self.stop_requested))
+        parts = [1 if name.endswith("gradient_norm") else accumulate for name in names]
+        head = [terms[name] / count for name, count in zip(names, parts, strict=True)]
+        flag = head[0].new_full((), float(self.stop_requested))
         tail = sums.float() if sums is not None else flag.new_zeros(1)
         message = torch.cat([torch.stack([*head, flag]), tail])
         processes = self.accelerator.num_processes
         if processes > 1:
             message = self.accelerator.reduce(message, reduction="sum")
-        values = message.cpu()
-        self.stop = bool(values[len(names)] > 0)
-        means = {name: float(values[i]) / processes for i, name in enumerate(names)}
-        return means, None if sums is None else values[len(names) + 1 :]
+        if sums is not None:
+            message = message.cpu()
+            sums = message[len(names) + 1 :]
+        values = message[: len(names) + 1]
+        return StepTerms(self.images, tuple(names), values, processes, {}), sums
 
     def save(self) -> None:
         """Write a checkpoint (main process).
@@ -253,7 +284,7 @@ class Trainer:
         if self.accelerator.is_main_process:
             units = unit_statistics(self.averaged, self.source)
             if not all(map(math.isfinite, [*units["mean"], *units["std"]])):
-                raise Diverged(self.diverged_words())
+                raise Diverged(self.diverged_words(self.images))
             checkpoint.write_checkpoint(
                 self.run.checkpoints,
                 self.images,
@@ -324,11 +355,11 @@ class Trainer:
         hidden = self.quiet or not self.accelerator.is_main_process
         return progress_bar(total, "train", "images", hidden, self.images)
 
-    def diverged_words(self) -> str:
+    def diverged_words(self, images: int) -> str:
         last = self.run.latest()
         where = f"the last good checkpoint is {last}" if last else "no checkpoint was written yet"
         return (
-            f"the loss is not finite after {self.images} images; {where}. Start again with a lower "
+            f"the loss is not finite after {images} images; {where}. Start again with a lower "
             f"training.learning_rate (now {self.config.training.learning_rate}) or "
             f"training.precision=no"
         )

@@ -69,8 +69,10 @@ class DeviceMixer:
         """
         import torch
 
+        from cldis.images import sent
+
         geometry, colours = self.source.mixture(indices)
-        maps = self.maps[torch.from_numpy(geometry).to(self.device)]  # [n, m, H * W]
-        mix = torch.from_numpy(colours).to(self.device)  # [n, 3, m]
+        maps = self.maps[sent(geometry, self.device)]  # [n, m, H * W]
+        mix = sent(colours, self.device)  # [n, 3, m]
         pixels = (mix[..., None] * maps[:, None]).sum(dim=2).add_(0.5).to(torch.uint8)
         return pixels.unflatten(2, (self.source.resolution, self.source.resolution))
