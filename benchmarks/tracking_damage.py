@@ -1,7 +1,7 @@
 """Does a score without labels see that a direction mixes things? Codes with known damage.
 
-    python benchmarks/tracking_damage.py --store DIR   # scores, then the table
-    python benchmarks/tracking_damage.py               # only the table
+    python benchmarks/tracking_damage.py --store DIR --data rooms   # scores, then the table
+    python benchmarks/tracking_damage.py                            # only the table
 
 DIR is what tracking_damage_codes.py wrote. Writes results/tracking_damage.json (a row per code)
 and the page results/tracking_damage.md. The definition is tracking_mixing.py; the hash of that
@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import tracking_mixing
 from shared import RESULTS, provenance
+from tracking_damage_codes import CHECKPOINTS, DAMAGES, stored
+from tracking_damage_others import again, others
 from tracking_mixing import activity, fields, mixing, seen
 from tracking_table import auc, spearman
 
@@ -29,41 +31,53 @@ from cldis.metrics.dci import disentanglement
 
 DEFINITION = hashlib.sha256(Path(tracking_mixing.__file__).read_bytes()).hexdigest()
 JSON, PAGE = RESULTS / "tracking_damage.json", RESULTS / "tracking_damage.md"
-SCORES = ("mixing", "purity", "own", "place")
+OURS = ("mixing", "purity", "own")  # the frozen definition and its two parts
+SCORES = (*OURS, "first", "place", "tracking", "predictability")
 TRUE = 0.05  # of all importance of a factor: less, and a unit has no factor to be pure for
 DRAWS = 500
 Row = dict[str, Any]
+Statistic = Callable[[list[Row]], float | None]
 
 
 def measure(path: Path) -> Row:
     """Scores of one code."""
-    stored = np.load(path)
-    x, importance = fields(stored["frames"]), stored["importance"]
+    made = np.load(path)
+    x, importance = fields(made["frames"]), made["importance"]
     active = seen(x)
     x, held = x[active], importance[active]
-    found = mixing(x)
+    found = mixing(x, stored(path).code(path.stem)[:, active])
     weight = np.sqrt(activity(x))
     weight /= weight.sum()
     units = {
-        "mixing": found.purity * found.own,
+        "mixing": found.score,
         "purity": found.purity,
         "own": found.own,
+        "first": found.first,
         "place": apart(x, weight),
     }
+    taken = others(path)
+    codes = {name: float(weight @ units[name]) for name in (*OURS, "place")}
+    codes["first"] = float(units["first"].mean())
+    for name in ("tracking", "predictability"):
+        codes[name] = taken[name]["score"]
+        units[name] = np.array(taken[name]["units"])[active]
     total = held.sum(axis=1)
     known = total > TRUE
-    return {
+    row = {
         "data": path.parent.parent.name,
         "name": path.parent.name,
         "damage": path.stem,
         "definition": DEFINITION,
         "dci": disentanglement(importance),
         "active": int(active.sum()),
-        **{name: float(units[name].mean()) for name in SCORES[:-1]},
-        "place": float(weight @ units["place"]),
+        **codes,
         "truth": (held.max(axis=1)[known] / total[known]).tolist(),
         "units": {name: units[name][known].tolist() for name in SCORES},
     }
+    if path.stem == "raw":  # the same labels from other images, of the same units
+        twice = again(path)[active][known]
+        row["truth_again"] = (twice.max(axis=1) / np.maximum(twice.sum(axis=1), 1e-9)).tolist()
+    return row
 
 
 def apart(x: Floats, weight: Floats) -> Floats:
@@ -78,85 +92,153 @@ def column(rows: list[Row], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows])
 
 
-def interval(rows: list[Row], statistic: Callable[[list[Row]], float | None]) -> str:
-    """A statistic with its 95 % bootstrap interval over checkpoints, all their codes together."""
-    names = sorted({row["name"] for row in rows})
-    rng = np.random.default_rng(0)
-    draws = []
+def training(row: Row) -> str:
+    """The training that a code comes from: codes of one are no independent cases."""
+    return CHECKPOINTS[row["data"]][row["name"]][0]
+
+
+def span(rows: list[Row], statistic: Statistic, trainings: bool) -> str:
+    """95 % bootstrap over trainings, all codes of one together, or over codes.
+
+    Draws in which the statistic is not defined are left out.
+    """
+    groups: dict[str | int, list[Row]] = {}
+    for number, row in enumerate(rows):
+        groups.setdefault(training(row) if trainings else number, []).append(row)
+    members, rng, draws = list(groups.values()), np.random.default_rng(0), []
     for _ in range(DRAWS):
-        chosen = rng.choice(names, len(names))
-        value = statistic([row for name in chosen for row in rows if row["name"] == name])
+        chosen = rng.integers(0, len(members), len(members))
+        value = statistic([row for at in chosen for row in members[at]])
         if value is not None and np.isfinite(value):
             draws.append(value)
+    if len(draws) < DRAWS // 2:
+        return "–"
     low, high = np.percentile(draws, [2.5, 97.5])
-    return f"{statistic(rows):.2f} [{low:.2f}, {high:.2f}]"
+    return f"[{low:.2f}, {high:.2f}]"
 
 
-def follows(name: str) -> Callable[[list[Row]], float | None]:
+def follows(name: str) -> Statistic:
     return lambda rows: spearman(column(rows, name), column(rows, "dci"))
 
 
-def separated(name: str, damage: str) -> Callable[[list[Row]], float | None]:
+def undoubled(statistic: Statistic) -> Statistic:
+    return lambda rows: statistic([row for row in rows if row["damage"] != "doubled"])
+
+
+def raw(statistic: Statistic) -> Statistic:
+    return lambda rows: statistic([row for row in rows if row["damage"] == "raw"])
+
+
+def separated(name: str, *damages: str) -> Statistic:
+    """AUC of raw codes against damaged ones, mean over damages."""
+
     def statistic(rows: list[Row]) -> float | None:
-        raw = [row for row in rows if row["damage"] == "raw"]
-        worse = [row for row in rows if row["damage"] == damage]
-        return auc(column(raw, name), column(worse, name)) if raw and worse else None
+        good = [row for row in rows if row["damage"] == "raw"]
+        found = []
+        for damage in damages:
+            worse = [row for row in rows if row["damage"] == damage]
+            if not good or not worse:
+                return None
+            found.append(auc(column(good, name), column(worse, name)))
+        return float(np.mean(found))
 
     return statistic
 
 
-def above(statistic: Callable[..., Callable[[list[Row]], float | None]], *of: str) -> Any:
-    """How much higher a statistic of mixing is than that of place, on the same draw."""
+def lower(name: str, damage: str) -> Statistic:
+    """Share of damaged codes that score below the raw code of the same checkpoint."""
 
-    def difference(rows: list[Row]) -> float | None:
-        ours, theirs = statistic("mixing", *of)(rows), statistic("place", *of)(rows)
-        return None if ours is None or theirs is None else ours - theirs
+    def statistic(rows: list[Row]) -> float | None:
+        good = {row["name"]: row[name] for row in rows if row["damage"] == "raw"}
+        pairs = [(good[r["name"]], r[name]) for r in rows if r["damage"] == damage]
+        return float(np.mean([worse < better for better, worse in pairs])) if pairs else None
 
-    return difference
+    return statistic
+
+
+def units_follow(name: str) -> Statistic:
+    """Median over raw codes of the rank correlation over their units."""
+
+    def statistic(rows: list[Row]) -> float | None:
+        found = [per_unit(row, name) for row in rows if row["damage"] == "raw"]
+        known = [value for value in found if value is not None]
+        return float(np.median(known)) if known else None
+
+    return statistic
 
 
 def per_unit(row: Row, name: str) -> float | None:
-    return spearman(np.array(row["units"][name]), np.array(row["truth"]))
+    values = row["truth_again"] if name == "labels again" else row["units"][name]
+    return spearman(np.array(values), np.array(row["truth"]))
+
+
+def cell(rows: list[Row], statistic: Statistic) -> str:
+    value = statistic(rows)
+    return "–" if value is None else f"{value:.2f} {span(rows, statistic, True)}"
+
+
+def scores_table(rows: list[Row]) -> list[str]:
+    head = ["score", "ρ, all codes", "ρ, without doubled", "ρ, raw codes", "per unit, raw codes"]
+    table = [head]
+    for name in SCORES:
+        one = follows(name)
+        statistics = [one, undoubled(one), raw(one), units_follow(name)]
+        table.append([name, *(cell(rows, statistic) for statistic in statistics)])
+    table.append(["labels again, from other images", "–", "–", "–"])
+    table[-1].append(cell(rows, units_follow("labels again")))
+    return markdown(table)
+
+
+def damage_table(rows: list[Row], damages: list[str]) -> list[str]:
+    table = [["score", *(f"AUC {d}" for d in damages), *(f"lower {d}" for d in damages)]]
+    for name in (*SCORES, "dci"):
+        table.append(["DCI-D itself, with labels" if name == "dci" else name])
+        table[-1] += [cell(rows, separated(name, damage)) for damage in damages]
+        table[-1] += [f"{lower(name, damage)(rows):.2f}" for damage in damages]
+    return markdown(table)
+
+
+def paired_table(rows: list[Row], damages: list[str]) -> list[str]:
+    """How far `mixing` is above each other score, on the same draws."""
+    table = [["mixing less", "ρ, without doubled", "mean AUC", "per unit"]]
+    for name in (name for name in SCORES if name not in OURS):
+        table.append([name])
+        for make in (
+            lambda one: undoubled(follows(one)),
+            lambda one: separated(one, *damages),
+            units_follow,
+        ):
+
+            def above(rows: list[Row], make: Any = make, name: str = name) -> float | None:
+                ours, theirs = make("mixing")(rows), make(name)(rows)
+                return None if ours is None or theirs is None else ours - theirs
+
+            spans = f"{span(rows, above, False)} codes, {span(rows, above, True)} trainings"
+            table[-1].append(f"{above(rows):+.2f}, {spans}")
+    return markdown(table)
 
 
 def of_data(data: str, rows: list[Row]) -> list[str]:
     damages = sorted({row["damage"] for row in rows} - {"raw"})
-    head = ["score", "ρ with DCI-D", "ρ, raw codes", *(f"AUC {d}" for d in damages), "per unit"]
-    table = [head]
-    raw = [row for row in rows if row["damage"] == "raw"]
-    for name in SCORES:
-        units = [value for row in raw if (value := per_unit(row, name)) is not None]
-        table.append(
-            [
-                name,
-                *(interval(some, follows(name)) for some in (rows, raw)),
-                *(interval(rows, separated(name, damage)) for damage in damages),
-                f"{np.median(units):.2f} ({min(units):.2f} to {max(units):.2f})",
-            ]
-        )
-    table.append(
-        [
-            "mixing less place",
-            *(interval(some, above(follows)) for some in (rows, raw)),
-            *(interval(rows, above(separated, damage)) for damage in damages),
-            "–",
-        ]
-    )
-    ceiling = (f"{separated('dci', damage)(rows):.2f}" for damage in damages)
-    table.append(["DCI-D itself, with labels", "1", "1", *ceiling, "–"])
     dci = [row["dci"] for row in rows]
-    codes = [["checkpoint", "damage", "DCI-D", *SCORES]]
+    codes = [["checkpoint", "damage", "active", "DCI-D", *SCORES]]
     codes += [
-        [row["name"], row["damage"], *(f"{row[key]:.2f}" for key in ("dci", *SCORES))]
+        [row["name"], row["damage"], str(row["active"])]
+        + [f"{row[key]:.2f}" for key in ("dci", *SCORES)]
         for row in sorted(rows, key=lambda row: (row["name"], -row["dci"]))
     ]
+    checkpoints, trainings = len({row["name"] for row in rows}), len({training(r) for r in rows})
     return [
         f"## {data}",
         "",
-        f"{len(rows)} codes of {len(raw)} checkpoints, DCI-D (fast) from {min(dci):.2f} to "
-        f"{max(dci):.2f}.",
+        f"{len(rows)} codes of {checkpoints} checkpoints of {trainings} trainings, DCI-D (fast) "
+        f"from {min(dci):.2f} to {max(dci):.2f}.",
         "",
-        *markdown(table),
+        *scores_table(rows),
+        "",
+        *damage_table(rows, damages),
+        "",
+        *paired_table(rows, damages),
         "",
         *markdown(codes),
         "",
@@ -204,15 +286,17 @@ def page(stored: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--data", nargs="+", choices=sorted(CHECKPOINTS), default=[])
     args = parser.parse_args()
-    stored = read_json(JSON) if JSON.is_file() else {"codes": []}
-    if args.store:
-        # codes.npz and active.npz lie beside the damages
-        found = [p for p in sorted(args.store.glob("*/*/*.npz")) if "frames" in np.load(p)]
-        rows = [measure(path) for path in found]
-        taken = {(row["data"], row["name"], row["damage"]) for row in rows}
-        kept = [r for r in stored["codes"] if (r["data"], r["name"], r["damage"]) not in taken]
-        write_json(JSON, {**provenance(), "codes": kept + rows})
+    kept = read_json(JSON)["codes"] if JSON.is_file() else []
+    rows = {(row["data"], row["name"], row["damage"]): row for row in kept}
+    for data in args.data:
+        for path in sorted(args.store.glob(f"{data}/*/*.npz")):
+            if path.stem in DAMAGES:
+                rows[data, path.parent.name, path.stem] = measure(path)
+                print(path, flush=True)
+    if args.data:
+        write_json(JSON, {**provenance(), "codes": list(rows.values())})
     write_text(PAGE, page(read_json(JSON)))
 
 

@@ -24,9 +24,16 @@ def changes() -> np.ndarray:
     return x.reshape(THINGS, -1, 3)
 
 
-def scored(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Purity and own of directions that are combinations of the things."""
-    found = script.mixing(np.einsum("kt,tnc->knc", matrix, changes()))
+def scored(matrix: np.ndarray, have: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Purity and own of directions that are combinations of the things.
+
+    Args:
+        have: what each thing has in a collection, [n, THINGS]; None: independent amounts.
+    """
+    if have is None:
+        have = np.random.default_rng(2).standard_normal((4_000, THINGS))
+    codes = have @ np.linalg.pinv(matrix)  # directions move combinations of things
+    found = script.mixing(np.einsum("kt,tnc->knc", matrix, changes()), codes)
     assert np.allclose(found.share.sum(axis=1), 1)
     return found.purity, found.own
 
@@ -65,6 +72,27 @@ def test_a_doubled_direction_is_pure_but_not_its_own() -> None:
     purity, own = scored(np.concatenate([np.eye(THINGS), np.eye(THINGS)[:1]]))
     assert purity.min() > 0.95
     assert np.allclose(own[[0, 5]], 0.5, atol=0.05) and own[1:5].min() > 0.95
+
+
+def test_what_varies_together_is_one_thing() -> None:
+    angle = np.random.default_rng(3).uniform(0, 2 * np.pi, 4_000)
+    have = np.random.default_rng(2).standard_normal((4_000, THINGS))
+    have[:, 0], have[:, 3] = np.cos(angle), np.sin(angle)  # uncorrelated, and one circle
+    purity, _ = scored(mixed(0, 3), have)
+    assert purity.min() > 0.9
+
+
+def test_independent_columns_do_not_depend_and_a_circle_does() -> None:
+    rng = np.random.default_rng(4)
+    angle = rng.uniform(0, 2 * np.pi, 4_000)
+    found = script.dependence(np.stack([np.cos(angle), np.sin(angle), rng.normal(size=4_000)], 1))
+    assert np.allclose(np.diag(found), 1) and np.array_equal(found, found.T)
+    assert found[0, 1] > 0.7 and found[2, :2].max() < 0.05
+
+
+def test_dependence_of_gaussians_is_their_squared_correlation() -> None:
+    pair = np.random.default_rng(5).multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], 50_000)
+    assert script.dependence(pair)[0, 1] == pytest.approx(0.36, abs=0.02)
 
 
 def test_a_random_basis_is_worse_than_one_mixed_pair() -> None:
