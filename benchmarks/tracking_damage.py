@@ -32,7 +32,8 @@ from cldis.metrics.dci import disentanglement
 DEFINITION = hashlib.sha256(Path(tracking_mixing.__file__).read_bytes()).hexdigest()
 JSON, PAGE = RESULTS / "tracking_damage.json", RESULTS / "tracking_damage.md"
 OURS = ("mixing", "purity", "own")  # the frozen definition and its two parts
-SCORES = (*OURS, "first", "place", "tracking", "predictability")
+CODE = "mixing x control"  # of a code: control asks how much of the images it holds
+SCORES = (CODE, *OURS, "first", "place", "tracking", "predictability")
 TRUE = 0.05  # of all importance of a factor: less, and a unit has no factor to be pure for
 DRAWS = 500
 Row = dict[str, Any]
@@ -58,6 +59,7 @@ def measure(path: Path) -> Row:
     taken = others(path)
     codes = {name: float(weight @ units[name]) for name in (*OURS, "place")}
     codes["first"] = float(units["first"].mean())
+    codes[CODE], units[CODE] = taken["control"] * codes["mixing"], units["mixing"]
     for name in ("tracking", "predictability"):
         codes[name] = taken[name]["score"]
         units[name] = np.array(taken[name]["units"])[active]
@@ -199,9 +201,9 @@ def damage_table(rows: list[Row], damages: list[str]) -> list[str]:
 
 
 def paired_table(rows: list[Row], damages: list[str]) -> list[str]:
-    """How far `mixing` is above each other score, on the same draws."""
-    table = [["mixing less", "ρ, without doubled", "mean AUC", "per unit"]]
-    for name in (name for name in SCORES if name not in OURS):
+    """How far `CODE` is above each other score, on the same draws."""
+    table = [[f"{CODE} less", "ρ, without doubled", "mean AUC", "per unit"]]
+    for name in (name for name in SCORES if name not in (CODE, *OURS)):
         table.append([name])
         for make in (
             lambda one: undoubled(follows(one)),
@@ -210,7 +212,7 @@ def paired_table(rows: list[Row], damages: list[str]) -> list[str]:
         ):
 
             def above(rows: list[Row], make: Any = make, name: str = name) -> float | None:
-                ours, theirs = make("mixing")(rows), make(name)(rows)
+                ours, theirs = make(CODE)(rows), make(name)(rows)
                 return None if ours is None or theirs is None else ours - theirs
 
             spans = f"{span(rows, above, False)} codes, {span(rows, above, True)} trainings"
