@@ -1,11 +1,10 @@
 """Does a score without labels see that a direction mixes things? Codes with known damage.
 
-    python benchmarks/tracking_damage.py --store DIR --data rooms   # scores, then the table
-    python benchmarks/tracking_damage.py                            # only the table
+    python benchmarks/tracking_damage.py --store DIR --data rooms
 
-DIR is what tracking_damage_codes.py wrote. Writes results/tracking_damage.json (a row per code)
-and the page results/tracking_damage.md. The definition is tracking_mixing.py; the hash of that
-file stands beside the numbers, and rows of another definition are left out.
+DIR is what tracking_damage_codes.py wrote. Writes results/tracking_damage.json, a row per code;
+tracking_page.py makes the page. The definition is tracking_mixing.py; the hash of that file stands
+beside the numbers, and rows of another definition are left out.
 """
 
 from __future__ import annotations
@@ -26,14 +25,15 @@ from tracking_table import auc, spearman
 
 from cldis.arrays import Floats
 from cldis.bench.table import markdown
-from cldis.io import read_json, write_json, write_text
+from cldis.io import read_json, write_json
 from cldis.metrics.dci import disentanglement
 
 DEFINITION = hashlib.sha256(Path(tracking_mixing.__file__).read_bytes()).hexdigest()
-JSON, PAGE = RESULTS / "tracking_damage.json", RESULTS / "tracking_damage.md"
+JSON = RESULTS / "tracking_damage.json"
 OURS = ("mixing", "purity", "own")  # the frozen definition and its two parts
 CODE = "mixing x control"  # of a code: control asks how much of the images it holds
 SCORES = (CODE, *OURS, "first", "place", "tracking", "predictability")
+AGAIN = "labels again, from other images"  # how far what `per unit` compares with repeats
 TRUE = 0.05  # of all importance of a factor: less, and a unit has no factor to be pure for
 DRAWS = 500
 Row = dict[str, Any]
@@ -74,11 +74,14 @@ def measure(path: Path) -> Row:
         "active": int(active.sum()),
         **codes,
         "truth": (held.max(axis=1)[known] / total[known]).tolist(),
-        "units": {name: units[name][known].tolist() for name in SCORES},
     }
     if path.stem == "raw":  # the same labels from other images, of the same units
         twice = again(path)[active][known]
-        row["truth_again"] = (twice.max(axis=1) / np.maximum(twice.sum(axis=1), 1e-9)).tolist()
+        truth_again = twice.max(axis=1) / np.maximum(twice.sum(axis=1), 1e-9)
+        compared = {**{name: units[name][known] for name in SCORES}, AGAIN: truth_again}
+        row["per_unit"] = {
+            name: spearman(values, np.array(row["truth"])) for name, values in compared.items()
+        }
     return row
 
 
@@ -162,16 +165,11 @@ def units_follow(name: str) -> Statistic:
     """Median over raw codes of the rank correlation over their units."""
 
     def statistic(rows: list[Row]) -> float | None:
-        found = [per_unit(row, name) for row in rows if row["damage"] == "raw"]
+        found = [row["per_unit"][name] for row in rows if row["damage"] == "raw"]
         known = [value for value in found if value is not None]
         return float(np.median(known)) if known else None
 
     return statistic
-
-
-def per_unit(row: Row, name: str) -> float | None:
-    values = row["truth_again"] if name == "labels again" else row["units"][name]
-    return spearman(np.array(values), np.array(row["truth"]))
 
 
 def cell(rows: list[Row], statistic: Statistic) -> str:
@@ -186,8 +184,7 @@ def scores_table(rows: list[Row]) -> list[str]:
         one = follows(name)
         statistics = [one, undoubled(one), raw(one), units_follow(name)]
         table.append([name, *(cell(rows, statistic) for statistic in statistics)])
-    table.append(["labels again, from other images", "–", "–", "–"])
-    table[-1].append(cell(rows, units_follow("labels again")))
+    table.append([AGAIN, "–", "–", "–", cell(rows, units_follow(AGAIN))])
     return markdown(table)
 
 
@@ -277,18 +274,22 @@ median and range over codes.
 """
 
 
-def page(stored: dict[str, Any]) -> str:
-    rows = [row for row in stored["codes"] if row["definition"] == DEFINITION]
+def rows_of(stored: dict[str, Any]) -> list[Row]:
+    """Rows of the frozen definition."""
+    return [row for row in stored["codes"] if row["definition"] == DEFINITION]
+
+
+def page(rows: list[Row]) -> str:
     lines = [INTRODUCTION, f"sha256 of the definition: `{DEFINITION}`.", ""]
-    for data in sorted({row["data"] for row in rows}, key=lambda name: (name != "rooms", name)):
+    for data in sorted({row["data"] for row in rows}, key=("rooms", "kuka", "robots").index):
         lines += of_data(data, [row for row in rows if row["data"] == data])
     return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--store", type=Path)
-    parser.add_argument("--data", nargs="+", choices=sorted(CHECKPOINTS), default=[])
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--data", nargs="+", choices=sorted(CHECKPOINTS), required=True)
     args = parser.parse_args()
     kept = read_json(JSON)["codes"] if JSON.is_file() else []
     rows = {(row["data"], row["name"], row["damage"]): row for row in kept}
@@ -297,9 +298,7 @@ def main() -> None:
             if path.stem in DAMAGES:
                 rows[data, path.parent.name, path.stem] = measure(path)
                 print(path, flush=True)
-    if args.data:
-        write_json(JSON, {**provenance(), "codes": list(rows.values())})
-    write_text(PAGE, page(read_json(JSON)))
+    write_json(JSON, {**provenance(), "codes": list(rows.values())})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def tracking_scores(scores: Sequence[float | None]) -> dict[str, Any]:
         "active": sum(score is not None for score in scores),
         "images": 2,
         "directions": rows,
-        "format": 1,
+        "format": 2,
         "asked": 64,
         "origin": "identity",
         "checkpoint": "000000000064",

@@ -13,7 +13,7 @@ pytest.importorskip("cv2")
 
 from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import CELLS
-from cldis.metrics.tracking.score import score
+from cldis.metrics.tracking.score import score, score_groups
 from cldis.metrics.tracking.sums import TrackingSums, monotonicity, smoothness
 from tracking.scenes import (
     SHIFTS,
@@ -157,9 +157,39 @@ def test_control_is_the_share_of_variation_that_the_code_holds() -> None:
     assert control(images[::-1]) == 0  # worse than the mean picture
 
 
+def groups_of(images: list[Scene], count: int) -> list[TrackingSums]:
+    return [tally_of(CLEAN, images[at::count], shifts=(-1.0, 0.0, 1.0)) for at in range(count)]
+
+
+def test_groups_have_the_scores_of_all_images() -> None:
+    images = scenes(6)
+    found, sums = score_groups(groups_of(images, 3))
+    whole = score(tally_of(CLEAN, images, shifts=(-1.0, 0.0, 1.0)))
+    assert sums.images == 6 and found["score"] == pytest.approx(whole["score"])
+    rows = zip(found["directions"], whole["directions"], strict=True)
+    assert all(row["score"] == pytest.approx(other["score"]) for row, other in rows)
+
+
+def test_the_error_is_how_far_the_score_varies_over_sets_of_images() -> None:
+    """Its mean over sets of images, against the standard deviation of the score over them."""
+    sets = [score_groups(groups_of(scenes(16, seed), 4))[0] for seed in range(12)]
+    for rows in (sets, [found["directions"][0] for found in sets]):
+        spread = np.std([row["score"] for row in rows], ddof=1)
+        errors = np.sqrt(np.mean([row["error"] ** 2 for row in rows]))
+        assert spread > 1e-4 and 0.5 < errors / spread < 2
+
+
+def test_two_images_have_a_score_and_no_error() -> None:
+    found, _ = score_groups(groups_of(scenes(2), 2))
+    assert found["score"] > 0 and "error" not in found
+    assert not any("error" in row for row in found["directions"])
+
+
 def test_one_image_is_refused() -> None:
     with pytest.raises(ValueError, match="got 1; give at least 2"):
         score(tally_of(CLEAN, scenes(1)))
+    with pytest.raises(ValueError, match="got 0; give at least 2"):
+        score_groups(groups_of([], 3))
 
 
 def test_equal_images_are_refused() -> None:

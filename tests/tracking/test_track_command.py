@@ -19,6 +19,7 @@ from cldis.cli import main
 from cldis.data import open_data
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import save_directions
+from cldis.tracking.maps import load_maps, save_maps
 from cldis.tracking.select import select_runs
 from cldis.tracking.track import STEPS, track
 from support.photos import write_photos
@@ -121,6 +122,30 @@ def test_select_ranks_tracks_once_and_names_what_differs(
     again = select_runs(runs, progress=False)
     assert again["runs"] == found
     assert [(path / "tracking" / "scores.json").stat().st_mtime_ns for path in runs] == kept
+
+
+def test_select_calls_a_tie_a_tie(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores as `track` writes them, with a run score that is put in place of the true one."""
+    runs = [copy, Path(shutil.copytree(copy, tmp_path / "second"))]
+
+    def choose(scores: tuple[float, float], error: float) -> tuple[list[bool], str]:
+        for path, score in zip(runs, scores, strict=True):
+            maps = load_maps(path)
+            assert maps is not None
+            maps.scores |= {"score": score, "error": error}
+            save_maps(maps, path / "tracking")
+        assert main(["select", *map(str, runs), "--out", str(tmp_path / "s.json")]) == 0
+        found = json.loads((tmp_path / "s.json").read_text())["runs"]
+        assert [row["score"] for row in found] == sorted(scores, reverse=True)
+        return [row["tie"] for row in found], capsys.readouterr().out
+
+    select_runs(runs, progress=False)
+    ties, words = choose((0.50, 0.47), error=0.02)  # 1.96 sqrt(2) 0.02 = 0.055
+    assert ties == [False, True] and f"a tie: the score cannot tell {runs[1]}" in words
+    ties, words = choose((0.40, 0.47), error=0.02)
+    assert ties == [False, False] and f"best: {runs[1]}" in words
 
 
 def test_select_scores_again_after_new_directions_but_not_after_a_name(copy: Path) -> None:

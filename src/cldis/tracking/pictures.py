@@ -114,8 +114,11 @@ def table(scores: dict[str, Any]) -> str:
         head = f"{words(row):24}  {row['activity']:8.2f}  {row['motion_share']:6.2f}"
         parts = [f"{row[name]:{len(name)}.2f}" for name in names] if row["active"] else []
         lines.append("  ".join([head, *parts]))
+    error = scores.get("error")
+    spread = "" if error is None else f" ± {error:.3f}"
+    count = f"{scores['active']} of {len(scores['directions'])}"
     lines.append(
-        f"run {scores['score']:.3f}: {scores['active']} of {len(scores['directions'])} directions "
-        f"active, control {scores['control']:.2f}, {scores['images']} images"
+        f"run {scores['score']:.3f}{spread}: {count} directions active, control "
+        f"{scores['control']:.2f}, {scores['images']} images"
     )
     return "\n".join(lines)

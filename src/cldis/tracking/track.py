@@ -22,7 +22,7 @@ from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
 from cldis.metrics.tracking.motion import flow_function
-from cldis.metrics.tracking.score import check_images, score
+from cldis.metrics.tracking.score import check_images, score_groups
 from cldis.metrics.tracking.sums import TrackingSums
 from cldis.model import Model, load
 from cldis.navigation.directions import Directions
@@ -35,10 +35,11 @@ from cldis.training.lock import run_lock
 from cldis.training.run_data import is_run_data, open_run_data, record_place
 from cldis.training.run_folder import RunFolder
 
-FORMAT = 1
+FORMAT = 2  # 1 had no `error`
 IMAGES = 64
 SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations
 STEPS = 5  # of DPM-Solver++
+GROUPS = 8  # of images, for the errors of scores
 STARTS = 2  # other x_T per image, for the noise floor
 SHOWN = 3  # images kept for the gallery
 FAR = 1.0  # standard deviations that codes may lie off, root mean square over units
@@ -72,7 +73,7 @@ def track(
         seed: of the x_T.
 
     Returns:
-        Scores as `cldis.metrics.tracking.score.score` gives them, plus `settings`, `data`,
+        Scores as `cldis.metrics.tracking.score.score_groups` gives them, plus `settings`, `data`,
         `origin` of the directions, `name` per direction that has one, `noise_floor` in grey levels,
         and `warnings` in words.
 
@@ -178,19 +179,19 @@ class Worker:
             pictures = self.same_code(z, i)
             floor.add(pictures, self.estimator)
             again.append(pictures[-1].astype(np.uint8))
-        sums = TrackingSums(floor.level())
+        groups = [TrackingSums(floor.level()) for _ in range(GROUPS)]
         samples, curves = [], []
         numbers = each(chosen, len(chosen), "track", "images", not progress)
         for i, number in enumerate(numbers):
             frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
             picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)
             seen = image_changes(frames, self.shifts, self.estimator)
-            sums.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
+            groups[i % GROUPS].add(seen, picture.astype(np.float32), again[i].astype(np.float32))
             curves.append(seen.curve.astype(np.float32))
             if i < SHOWN:
                 samples.append(np.round(frames).astype(np.uint8))
-        level = sums.floor.reshape(2, -1).mean(axis=1)
-        scores = score(sums)
+        level = floor.level().reshape(2, -1).mean(axis=1)
+        scores, sums = score_groups(groups)
         if not scores["active"]:
             self.warnings.append(
                 f"no direction changes the pictures more than another x_T does (noise floor "

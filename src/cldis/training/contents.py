@@ -23,6 +23,7 @@ MISSING: Any = None  # the entry may be missing, and may not be null
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Error = Annotated[float, Field(ge=0, le=10)]  # of a share, from few groups
 Checkpoint = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]  # images seen, as its folder is named
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 
@@ -147,6 +148,7 @@ class Tracked(Content):
     activity: float
     motion_share: float
     score: Share = 0.0
+    error: Error = 0.0
     consistency: Share = 0.0
     separation: Share = 0.0
     monotonicity: Share = 0.0
@@ -197,6 +199,7 @@ class TrackingScores(Content):
     noise_floor: NoiseFloor
     warnings: list[str]
     score: Share
+    error: Error | None = None
     control: Share
     consistency: Share
     separation: Share

@@ -28,6 +28,8 @@ direction holds is missing from control.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,48 @@ def score(sums: TrackingSums) -> dict[str, Any]:
         ValueError: fewer than 2 images, or images that are all alike.
     """
     check_images(sums.images, sums.spread() if sums.images else 0.0)
+    return _score(sums)
+
+
+def score_groups(groups: Sequence[TrackingSums]) -> tuple[dict[str, Any], TrackingSums]:
+    """Scores of all images, with an `error` for the run and for every active direction.
+
+    The error is a standard error, from the jackknife over groups of images: with G groups and v_g
+    the score without group g, sqrt((G - 1) / G sum (v_g - mean v)^2). Every image has an x_T of its
+    own, so it holds what other images and what other x_T would change. Where a direction is
+    inactive its score counts as 0. It is left out where fewer than 3 groups have images, or a group
+    leaves fewer than 2.
+
+    Returns:
+        The scores as `score` has them, and the sums over all images.
+
+    Raises:
+        ValueError: see `score`.
+    """
+    there = [group for group in groups if group.images]
+    if not there:
+        check_images(0, 0.0)
+    everything = reduce(TrackingSums.plus, there)
+    found = score(everything)
+    rest = [
+        reduce(TrackingSums.plus, [group for group in there if group is not left])
+        for left in (there if len(there) > 2 else [])
+    ]
+    if rest and min(sums.images for sums in rest) >= 2:
+        without = [_score(sums) for sums in rest]
+        found["error"] = _jackknife([other["score"] for other in without])
+        for k, row in enumerate(found["directions"]):
+            if row["active"]:
+                values = [other["directions"][k].get("score", 0.0) for other in without]
+                row["error"] = _jackknife(values)
+    return found, everything
+
+
+def _jackknife(values: Sequence[float]) -> float:
+    return float(np.std(values) * np.sqrt(len(values) - 1))
+
+
+def _score(sums: TrackingSums) -> dict[str, Any]:
     activity = sums.mean("activity")
     active = activity >= max(ACTIVE, SHARE * float(activity.max()))
     parts = components(sums, active)

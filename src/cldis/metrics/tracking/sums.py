@@ -61,6 +61,14 @@ class TrackingSums:
             self.total[name] = self.total[name] + value if name in self.total else value
         self.images += 1
 
+    def plus(self, other: TrackingSums) -> TrackingSums:
+        """Sums over the images of both, which were measured above one floor."""
+        joined = TrackingSums(self.floor)
+        joined.images = self.images + other.images
+        names = {**self.total, **other.total}
+        joined.total = {name: self.total.get(name, 0) + other.total.get(name, 0) for name in names}
+        return joined
+
     def mean(self, name: str) -> Floats:
         return self.total[name] / self.images
 
