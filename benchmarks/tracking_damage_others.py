@@ -1,8 +1,8 @@
-"""The other label-free scores on the pictures of a damaged code, for tracking_damage.py.
+"""What else is taken of a damaged code, for tracking_damage.py.
 
-Content tracking as the package had it when issue 18 began (separation of places, consistency,
-monotonicity, control), and variation predictability. Both are kept beside the pictures, as
-NAME/DAMAGE.json. And the labels a second time, to see how far they repeat.
+Control (how much of the images the code holds, a factor of the score of a run) and variation
+predictability, kept beside the pictures as NAME/DAMAGE.json; and the labels a second time, to see
+how far they repeat.
 """
 
 from __future__ import annotations
@@ -17,24 +17,18 @@ from cldis.io import read_json, write_json
 from cldis.metrics import variation_predictability
 from cldis.metrics.tracking.changes import image_changes
 from cldis.metrics.tracking.floor import Floor
-from cldis.metrics.tracking.score import score
 from cldis.metrics.tracking.sums import TrackingSums
 
-OTHERS = ("tracking", "predictability")
 CENTRE = SHIFTS.index(0.0)
 
 
 def others(path: Path) -> dict[str, Any]:
-    """Of each of `OTHERS` the score of the code, and of `units` [K] those of its directions.
-
-    A direction that a score calls inactive has 0. `control` is the part of content tracking that
-    asks how much of the images the code holds.
-    """
+    """`control` of the code; `predictability`: its `score`, and of its `units` [K] the recall."""
     kept = path.with_suffix(".json")
     if not kept.is_file():
         made = np.load(path)
         frames, same = made["frames"], made["same_code"]
-        write_json(kept, {**tracking(path, frames, same), **predictability(frames)})
+        write_json(kept, {"control": control(path, frames, same), **predictability(frames)})
     return read_json(kept)
 
 
@@ -46,23 +40,15 @@ def again(path: Path) -> np.ndarray:
     return np.load(kept)
 
 
-def tracking(path: Path, frames: np.ndarray, same: np.ndarray) -> dict[str, Any]:
+def control(path: Path, frames: np.ndarray, same: np.ndarray) -> float:
     """`frames` uint8 [n, K, J, H, W, 3], `same` uint8 [n, 3, H, W, 3]."""
     code = stored(path)
     real = code.source.batch(code.indices[: len(frames)]).transpose(0, 2, 3, 1).astype(np.float32)
-    floor = Floor()
-    for pictures in same.astype(np.float32):
-        floor.add(pictures)
-    sums = TrackingSums(floor.level())
+    sums = TrackingSums(Floor().level())
     for traversal, image, drawn in zip(frames, real, same, strict=True):
         seen = image_changes(traversal.astype(np.float32), SHIFTS)
         sums.add(seen, image, drawn[-1].astype(np.float32))
-    found = score(sums)
-    units = [row.get("score", 0.0) for row in found["directions"]]
-    return {
-        "tracking": {"score": found["score"], "units": units},
-        "control": found["control"],
-    }
+    return sums.control()
 
 
 def predictability(frames: np.ndarray) -> dict[str, Any]:

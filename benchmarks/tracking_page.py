@@ -13,13 +13,13 @@ import tracking_choice
 import tracking_damage
 import tracking_table
 from shared import RESULTS
-from tracking_validation import SCORED, SCORES
+from tracking_validation import FORMER, SCORED, SCORES
 
 from cldis.io import read_json, write_text
 
 
 def main() -> None:
-    settings = {name: one.settings for name, one in SCORES.items()}
+    settings = {**{name: one.settings for name, one in SCORES.items()}, **FORMER}
     runs, _ = tracking_table.read_runs(SCORED, settings)
     codes = tracking_damage.rows_of(read_json(tracking_damage.JSON))
     parts = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-COMPONENTS = ("consistency", "separation", "monotonicity", "smoothness")
+COMPONENTS = ("purity", "own")
 
 
 def tracking_scores(scores: Sequence[float | None]) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from typing import Any
 from cldis.io import user_path, write_json
 from cldis.navigation.store import directions_or_units
 from cldis.tracking.maps import tracked
-from cldis.tracking.track import FORMAT, IMAGES, SHIFTS, STEPS, track_to_folder
+from cldis.tracking.track import IMAGES, SHIFTS, STEPS, track_to_folder
 from cldis.training.run_folder import RunFolder
 
 SURE = 1.96  # standard errors of a difference: nearer ones are a tie
-COLUMNS = ("score", "consistency", "separation", "monotonicity", "smoothness", "control")
+COLUMNS = ("score", "purity", "own", "control")
 
 
 def select_runs(
@@ -75,7 +75,7 @@ def stored_scores(path: str | Path) -> dict[str, Any] | None:
         scores = tracked(run, directions).scores
     except ValueError:  # damaged scores are made again
         return None
-    if checkpoint is None or scores is None or scores.get("format") != FORMAT:
+    if checkpoint is None or scores is None:
         return None
     usual = {"shifts": list(SHIFTS), "steps": STEPS, "estimator": "farneback", "seed": 0}
     same = (
