@@ -35,7 +35,7 @@ CODE = "mixing x control"  # of a code: control asks how much of the images it h
 SCORES = (CODE, *OURS, "first", "place", "tracking", "predictability")
 AGAIN = "labels again, from other images"  # how far what `per unit` compares with repeats
 TRUE = 0.05  # of all importance of a factor: less, and a unit has no factor to be pure for
-DRAWS = 500
+DRAWS = 300
 Row = dict[str, Any]
 Statistic = Callable[[list[Row]], float | None]
 
@@ -266,7 +266,7 @@ random x_T each, 3 steps of DPM-Solver++. DCI-D is that of the `fast` setting.
 score per direction, `purity` times `own` (benchmarks/tracking_mixing.py, docs/content_tracking.md).
 `first` is the first candidate, with overlap in space in place of dependence of codes. `place` is
 the plain overlap of changed cells. `tracking` is content tracking before issue 18 (consistency,
-separation, monotonicity, control; taken at commit 4cbb550), `predictability` is variation
+separation, monotonicity, control; taken at commit bba4a26), `predictability` is variation
 predictability; both on the same pictures.
 
 **What was chosen where.** Both candidates were chosen on codes of rooms (18 and 21 of the 25
@@ -282,7 +282,7 @@ damaged code, good checkpoints with damage against poor ones without; the line o
 labels make of that. `lower` is the share of damaged codes below the raw code of their own
 checkpoint. `per unit`: within a raw code, rank correlation of a unit's score with the largest share
 of one factor in its DCI importance, median over codes; `labels again` is how far that share repeats
-with other training images. Intervals are 95 % bootstrap (500 draws, seed 0) over trainings, all
+with other training images. Intervals are 95 % bootstrap (300 draws, seed 0) over trainings, all
 codes of one together, and where it says so over codes; trainings are few.
 """
 

@@ -3,9 +3,10 @@
 For the report, the explorer and whoever else wants to draw. `tracked(run, directions)` gives what
 belongs to the directions that a run has now, as it can be navigated again; `load_maps(run)` is None
 for a run that was not tracked (or only by a version that kept no arrays or had other scores). Of
-maps, `change(k)` is the one heat map to lay over a picture of direction k, `motion[k]` and `appearance[k]` are its two
-channels, and `fits(directions)` says whether these are the ones that were measured. Directions are
-numbered as in `cldis.navigation.store`; a run without navigation was measured along its raw units.
+maps, `change(k)` is the one heat map to lay over a picture of direction k, `motion[k]` and
+`appearance[k]` are its two channels, and `fits(directions)` says whether these are the ones that
+were measured. Directions are numbered as in `cldis.navigation.store`; a run without navigation was
+measured along its raw units.
 
 The file holds the scores too, in its metadata: maps and scores come from one atomic write.
 """
