@@ -32,7 +32,7 @@ PAGES: dict[str, Page] = {
     "editing64": of_json("editing_page", "editing64", "editing64"),
     "metric_parity": of_json("metric_parity", "metric_parity"),
     "metric_speed": of_json("metric_speed", "metric_speed"),
-    "analyse": lambda: load_script("few_labels").table(),
+    "photos": lambda: load_script("photos").table(),
     **{name: lambda name=name: of_suite(name) for name in SUITES if (RESULTS / name).is_dir()},
 }
 
