@@ -1,11 +1,11 @@
-"""Photos at 128 px: the default, EncDiff, pixels, Diff-AE and the beta-VAE, half an hour each.
+"""Photos at 128 px: the default, EncDiff, pixels, Diff-AE and the beta-VAE.
 
     python benchmarks/photos.py train hands ../shared/data/hands --space TAESD
     python benchmarks/photos.py measure hands ../shared/data/hands
     python benchmarks/photos.py table
 
-`train` trains what is not there yet, one method after another, each for about 30 minutes of one
-core. `--space` names the autoencoder, a folder or a name on the Hub. `measure` writes
+`train` trains what is not there yet, one method after another, each for half an hour of one core or
+less. `--space` names the autoencoder, a folder or a name on the Hub. `measure` writes
 results/photos/NAME.json and a panel of edits, results/photos/NAME.png. `table` writes
 results/photos.md.
 
@@ -51,16 +51,16 @@ METHODS: dict[str, tuple[str, list[str]]] = {
     "pixels": ("taught64", []),
     "diffae": (
         "photos128",
-        ["method=diffae", "model.gaussian=false", "model.units=512", "training.images=120000"],
+        ["method=diffae", "model.gaussian=false", "model.units=512", "training.images=96000"],
     ),
-    "beta_vae": ("photos128", ["method=beta_vae", "training.images=400000"]),
+    "vae": ("taught64", ["method=vae", "training.images=200000"]),
 }
 NAMES = {
     "default": "default (`photos128`)",
     "encdiff": "EncDiff, the same latents",
     "pixels": "`taught64`: pixels at 64 px",
     "diffae": "Diff-AE, 512 units, the same latents",
-    "beta_vae": "β-VAE of 64 px",
+    "vae": "β-VAE in pixels at 64 px, C rising to 16 nats",
     "PCA": "PCA",
     "raw pixels": "raw pixels",
 }
@@ -122,12 +122,12 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         model = cldis.load(path)
         code = other_run(str(path), str(chosen.data), paths, parts)
         drawn = random_start(model, photos)
+        assert model.origin is not None and model.origin.checkpoint is not None
+        images = int(Path(model.origin.checkpoint).name)
         runs[method] = {
             "settings": METHODS[method],
-            "images": model.config.training.images,
-            "processor_seconds": seconds_until(
-                read_metrics(path / "metrics.jsonl"), model.config.training.images
-            ),
+            "images": images,
+            "processor_seconds": seconds_until(read_metrics(path / "metrics.jsonl"), images),
             "units": code.code.shape[1],
             "shown_units": len(model.shown_units),
             **quality(drawn, photos),
@@ -135,7 +135,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
         }
         if method == "default":
             own = model.encode_source(source)
-            first = CollectionCodes(own.z.numpy(), None, None, paths)
+            first = CollectionCodes(paths, own.z.numpy(), None, None)
             controls = compared(model, first, source, parts, [])
             ceiling = model.space.to_images(model.space.to_space(photos))
             runs["autoencoder"] = quality(ceiling, photos)
@@ -219,16 +219,31 @@ def section(path: Path) -> list[str]:
         f"{100 / found['data']['classes']:.0f}. [JSON](photos/{path.name})"
     )
     sizes = [point["labels"] for point in runs["PCA"]["few_labels"]["linear"]]
-    rows = [["code", "units", "minutes", "SSIM", "PSNR", *(f"{size:,} labels" for size in sizes)]]
+    rows = [
+        [
+            "code",
+            "units",
+            "images",
+            "minutes",
+            "SSIM",
+            "PSNR",
+            *(f"{size:,} labels" for size in sizes),
+        ]
+    ]
     for name, shown in NAMES.items():
         if name not in runs:
             continue
         run = runs[name]
         trained = "ssim" in run
         drawn = (
-            [f"{run['processor_seconds'] / 60:.0f}", f"{run['ssim']:.2f}", f"{run['psnr']:.1f}"]
+            [
+                f"{run['images']:,}",
+                f"{run['processor_seconds'] / 60:.0f}",
+                f"{run['ssim']:.2f}",
+                f"{run['psnr']:.1f}",
+            ]
             if trained
-            else ["", "", ""]
+            else ["", "", "", ""]
         )
         scores = [f"{100 * point['score']:.0f}" for point in run["few_labels"]["linear"]]
         rows.append([shown, f"{run['units']:,}", *drawn, *scores])

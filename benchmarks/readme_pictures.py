@@ -1,10 +1,10 @@
 """The pictures of the README.
 
     python benchmarks/readme_pictures.py tracked runs/demo docs/images/rooms_traversal.png
-    python benchmarks/readme_pictures.py photos runs/hands docs/images/hands_traversal.png
+    python benchmarks/readme_pictures.py photos runs/hands docs/images/hands.png --units 4=thumb
 
 `tracked`: the directions with the best content-tracking scores, which need no labels.
-`photos`: the units that change the picture most. Edits of a held-out image.
+`photos`: the units that change the picture most, or those named. Edits of a held-out image.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ def strongest(model: Model, start: Start) -> list[Row]:
     return [(f"unit {unit}", model.shift({unit: 1.0})) for unit in order]
 
 
+def named(model: Model, units: list[str]) -> list[Row]:
+    """Units as `NUMBER=WORDS`."""
+    pairs = [text.partition("=") for text in units]
+    return [(words, model.shift({int(unit): 1.0})) for unit, _, words in pairs]
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("kind", choices=("tracked", "photos"))
@@ -69,12 +75,16 @@ def main() -> None:
     options.add_argument("--image", type=int, default=0, help="which held-out image")
     options.add_argument("--rows", type=int, default=5)
     options.add_argument("--zoom", type=int, default=3)
+    options.add_argument("--units", nargs="+", help="of `photos`: NUMBER=WORDS each")
     chosen = options.parse_args()
 
     run, model = RunFolder.open(chosen.run), cldis.load(chosen.run)
     start = model.start(heldout_photos(run, 16).images[chosen.image][None], STEPS)
-    found = best_tracked(run, model) if chosen.kind == "tracked" else strongest(model, start)
-    picked = found[: chosen.rows]
+    if chosen.units:
+        picked = named(model, chosen.units)
+    else:
+        found = best_tracked(run, model) if chosen.kind == "tracked" else strongest(model, start)
+        picked = found[: chosen.rows]
     page = grid(torch.cat([model.move_along(start, step, AMOUNTS) for _, step in picked]))
     page = page.resize((page.width * chosen.zoom, page.height * chosen.zoom), Image.Resampling.BOX)
     captions = [f"{amount:+g}" if amount else "0" for amount in AMOUNTS]

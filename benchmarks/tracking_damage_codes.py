@@ -150,11 +150,14 @@ class Checkpoint:
             c[:, empty] = rng.standard_normal((len(c), int(empty.sum())))
         return c
 
-    def labels(self, damage: str) -> dict[str, Floats]:
-        """DCI importances [K, factors] and accuracies [factors], in the `fast` setting."""
+    def labels(self, damage: str, seed: int = 0) -> dict[str, Floats]:
+        """DCI importances [K, factors] and accuracies [factors], in the `fast` setting.
+
+        Another seed trains on other images.
+        """
         fast = SETTINGS["fast"]
         factors = self.source.factors(self.indices)[:, np.array(self.source.factor_sizes) > 1]
-        parts = labelled(self.code(damage), factors, 1).split(fast.dci_train, fast.dci_test, 0)
+        parts = labelled(self.code(damage), factors, 1).split(fast.dci_train, fast.dci_test, seed)
         importance, accuracy, _ = importances(*parts, fast.estimator, 0)
         return {"importance": importance, "accuracy": accuracy}
 
@@ -223,6 +226,10 @@ CHECKPOINTS = {
         "rate_loop-320": ("rate/rate_loop-rooms-320000-s0", 320_000),
         "taught-256": ("rate/taught-rooms-320000-s0", 256_000),
         "taught-192": ("rate/taught-rooms-320000-s0", 192_000),
+        "unmixed-192": ("compact/unmixed-rooms-192000-s0", 192_000),
+        "unmixed-192b": ("compact/unmixed-rooms-192000-s1", 192_000),
+        "taught-192b": ("compact/taught-rooms-192000-s1", 192_000),
+        "encdiff-64": ("compact/encdiff-rooms-96000-s1", 64_000),
     },
     "kuka": {
         "encdiff-32": ("compact/encdiff-kuka-96000-s0", 32_000),
@@ -231,8 +238,25 @@ CHECKPOINTS = {
         "loop-192": ("compact/loop-kuka-192000-s0", 192_000),
         "rate_loop-320": ("rate/rate_loop-kuka-320000-s0", 320_000),
         "encdiff-320": ("rate/encdiff-kuka-320000-s0", 320_000),
+        "unmixed-192": ("compact/unmixed-kuka-192000-s0", 192_000),
+        "unmixed-192b": ("compact/unmixed-kuka-192000-s1", 192_000),
+        "taught-192b": ("compact/taught-kuka-192000-s1", 192_000),
+        "encdiff-64": ("compact/encdiff-kuka-96000-s1", 64_000),
+    },
+    "robots": {
+        "encdiff-32": ("compact/encdiff-robots-96000-s0", 32_000),
+        "encdiff-96": ("compact/encdiff-robots-96000-s0", 96_000),
+        "encdiff-64": ("compact/encdiff-robots-96000-s0", 64_000),
+        "unmixed-192": ("compact/unmixed-robots-192000-s0", 192_000),
     },
 }
+
+
+def stored(path: Path) -> Checkpoint:
+    """The checkpoint that STORE/DATA/NAME/DAMAGE.npz is of, without its weights."""
+    data, name = path.parent.parent, path.parent.name
+    seed = list(CHECKPOINTS[data.name]).index(name)
+    return Checkpoint(name, Path(), Path(), data.name, data, seed)
 
 
 def main() -> None:

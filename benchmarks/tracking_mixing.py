@@ -1,4 +1,4 @@
-"""Does a direction mix things that could change apart? From change fields, without labels.
+"""Does a direction mix things that could change apart? From change fields and codes, no labels.
 
 The change field of direction k on image i is x_ik = (picture at +s - picture at -s) / 2, averaged
 over `SIDE` x `SIDE` cells, signed, in three colours. Every direction's fields over all images are
@@ -9,13 +9,21 @@ component analysis by whitening and plane rotations, with groups of colours. The
 
 - q_km = (x_k . u_m)^2 / max over directions of the same: small things count as much as large ones,
 - p_km = q_km / sum over m of q_km: the share of component m in direction k,
-- Z_mn = cosine of |u_m| and |u_n| over images and cells: do two components change one place?
-- purity_k = sum_mn p_km p_kn Z_mn: 1 for a direction that is one component, or several in one
-  place (a hue); 1/2 for an even mix of two things that lie apart (Rao's quadratic index).
+- Y_mn in [0, 1]: do two components vary together over the collection? A code c_i moves component m
+  to s_im = sum over k of c_ik / spread_k * (length of k's fields) * (x_k . u_m); with I the mutual
+  information of s_m and s_n, Y_mn = 1 - exp(-2 I), which is r^2 where they are Gaussian.
+- purity_k = sum_mn p_km p_kn Y_mn: 1 for a direction that is one component, or several that vary
+  together (a hue circle, the units that one factor takes); 1/2 for an even mix of two that do not
+  (Rao's quadratic index).
 - own_k = sum_m p_km^2 / sum_l sum_m p_km p_lm, l over directions, k among them: 1 where no other
   direction moves k's components, 1/2 where one other does the same as k.
 
-mixing_k = purity_k own_k; of a code, means over the directions that change something.
+mixing_k = purity_k own_k; of a code, means over the directions that change something, weighted by
+the square root of their activity.
+
+The first candidate of this benchmark had in place of Y the overlap in space Z_mn, the cosine of
+|u_m| and |u_n| over images and cells, and no weights; it is kept to compare (`Mixing.first`). Two
+joints of one arm change one place and are two things: Z cannot tell them apart and Y can.
 
 A linear change of the directions (pairs turned, one leaking into another, all turned) leaves the
 components as they are and spreads p, so both scores see it whatever the directions were before.
@@ -36,6 +44,7 @@ SHARE = 0.03  # of the strongest direction
 LEAST = 0.001  # eigenvalue of the correlations of x_k: less is what directions share, and rounding
 ANGLES = np.radians(np.arange(-45, 45, 3.75))  # of one plane rotation; -45 and 45 are one
 SWEEPS = 10
+BINS = 16  # of equal counts, for mutual information
 TINY = 1e-12
 
 
@@ -63,33 +72,79 @@ class Mixing:
     """Of K directions and M <= K components."""
 
     share: Floats  # p [K, M], rows sum to 1
+    together: Floats  # Y [M, M] in [0, 1]
     overlap: Floats  # Z [M, M] in [0, 1]
-    purity: Floats  # [K] in [0, 1]
     own: Floats  # [K] in (0, 1]
 
+    @property
+    def purity(self) -> Floats:
+        """[K] in [0, 1]."""
+        return self._alike(self.together)
 
-def mixing(fields: Floats) -> Mixing:
+    @property
+    def score(self) -> Floats:
+        """mixing_k, [K] in [0, 1]."""
+        return self.purity * self.own
+
+    @property
+    def first(self) -> Floats:
+        """The first candidate, [K] in [0, 1]."""
+        return self._alike(self.overlap) * self.own
+
+    def _alike(self, matrix: Floats) -> Floats:
+        return np.clip(np.einsum("km,kn,mn->k", self.share, self.share, matrix), 0, 1)
+
+
+def mixing(fields: Floats, codes: Floats) -> Mixing:
     """Purity and own share of directions that all change something.
 
     Args:
         fields: x [K, N, 3], N image cells, any scale; no row is all 0.
+        codes: what each direction has in a collection [n, K]; no column is constant.
     """
-    x = fields / np.sqrt((fields**2).sum(axis=(1, 2), keepdims=True))
+    length = np.sqrt((fields**2).sum(axis=(1, 2)))
+    x = fields / length[:, None, None]
     values, vectors = np.linalg.eigh(np.einsum("knc,lnc->kl", x, x))
     kept = values > LEAST
     whiten = (vectors[:, kept] / np.sqrt(values[kept])).T
     if kept.all():  # start from the directions themselves
         whiten = vectors @ whiten
     u = concentrate(np.einsum("mk,knc->mnc", whiten, x))
-    share = np.einsum("knc,mnc->km", x, u) ** 2
+    loads = np.einsum("knc,mnc->km", x, u)
+    share = loads**2
     share /= share.max(axis=0)
     share /= share.sum(axis=1, keepdims=True)
     size = np.linalg.norm(u, axis=2)
     size /= np.linalg.norm(size, axis=1, keepdims=True)
-    overlap = np.clip(size @ size.T, 0, 1)
-    purity = np.einsum("km,kn,mn->k", share, share, overlap)
+    moved = (codes / codes.std(axis=0)) @ (length[:, None] * loads)
     common = share @ share.T
-    return Mixing(share, overlap, np.clip(purity, 0, 1), np.diag(common) / common.sum(axis=1))
+    return Mixing(
+        share,
+        dependence(moved),
+        np.clip(size @ size.T, 0, 1),
+        np.diag(common) / common.sum(axis=1),
+    )
+
+
+def dependence(values: Floats) -> Floats:
+    """Y [M, M] in [0, 1] of columns [n, M]: 1 - exp(-2 I), I from `BINS` x `BINS` counts.
+
+    Independent columns have I = (BINS - 1)^2 / 2n by chance, which is subtracted.
+    """
+    n, columns = values.shape
+    ranks = values.argsort(axis=0, kind="stable").argsort(axis=0)
+    bins = ranks * BINS // n
+    found = np.eye(columns)
+    for k in range(columns):
+        for m in range(k):
+            counts = np.bincount(bins[:, k] * BINS + bins[:, m], minlength=BINS**2)
+            joint = counts.reshape(BINS, BINS) / n
+            alone = np.outer(joint.sum(axis=1), joint.sum(axis=0))
+            there = joint > 0
+            shared = float((joint[there] * np.log(joint[there] / alone[there])).sum())
+            shared = max(shared - (BINS - 1) ** 2 / (2 * n), 0.0)
+            found[k, m] = found[m, k] = 1 - np.exp(-2 * shared)
+    return found
 
 
 def concentrate(u: Floats) -> Floats:

@@ -95,7 +95,7 @@ def test_every_direction_has_a_page_with_all_of_it(
         with Image.open(io.BytesIO(data)) as film:
             assert film.format == "WEBP" and film.n_frames == 16  # type: ignore[attr-defined]
             assert film.info["loop"] == 0 and film.size == (3 * 32, 32)
-        for key in ("score", "consistency", "separation", "monotonicity", "smoothness"):
+        for key in ("score", "purity", "own"):
             assert f"{row[key]:.2f}" in one.words
         assert "sign told" in one.words and "80\N{NO-BREAK SPACE}%" in one.words
         np.testing.assert_allclose(row["curve"], maps.curve[row["number"]], rtol=1e-6)

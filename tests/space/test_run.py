@@ -124,6 +124,8 @@ def test_commands_give_whole_pictures(run: Path, photos: Path, tmp_path: Path) -
     scores = json.loads((tmp_path / "r" / "reconstructions.json").read_text())
     assert set(scores) >= {"inverted", "random", "vae"}
     assert main(["encode", str(run), str(photos), "--out", str(tmp_path / "codes.parquet")]) == 0
+    assert main(["track", str(run), "--images", "2", "--out", str(tmp_path / "tracked")]) == 0
+    assert 0 <= json.loads((tmp_path / "tracked" / "scores.json").read_text())["score"] <= 1
 
 
 def test_the_explorer_draws_it(run: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-COMPONENTS = ("consistency", "separation", "monotonicity", "smoothness")
+COMPONENTS = ("purity", "own")
 
 
 def tracking_scores(scores: Sequence[float | None]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def tracking_scores(scores: Sequence[float | None]) -> dict[str, Any]:
         "active": sum(score is not None for score in scores),
         "images": 2,
         "directions": rows,
-        "format": 1,
+        "format": 2,
         "asked": 64,
         "origin": "identity",
         "checkpoint": "000000000064",

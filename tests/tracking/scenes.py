@@ -129,5 +129,10 @@ def tally_of(
     return sums
 
 
+def amounts(directions: int) -> NDArray[np.float64]:
+    """Codes of a collection in which all directions vary independently, [n, directions]."""
+    return np.random.default_rng(7).standard_normal((2_000, directions))
+
+
 def scores_of(changes: Sequence[Change], count: int = 6, **options: Any) -> dict[str, Any]:
-    return score(tally_of(changes, scenes(count), **options))
+    return score(tally_of(changes, scenes(count), **options), amounts(len(changes)))

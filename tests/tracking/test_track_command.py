@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -19,8 +20,10 @@ from cldis.cli import main
 from cldis.data import open_data
 from cldis.navigation.directions import Directions
 from cldis.navigation.store import save_directions
+from cldis.tracking.maps import load_maps, save_maps
 from cldis.tracking.select import select_runs
 from cldis.tracking.track import STEPS, track
+from support.command import refused
 from support.photos import write_photos
 
 
@@ -64,6 +67,32 @@ def test_a_vae_has_no_noise(vae_run: Path, tmp_path: Path) -> None:
     assert main(["track", str(vae_run), "--images", "3", "--out", str(tmp_path / "t")]) == 0
     assert scores_in(tmp_path / "t")["noise_floor"] == {"motion": 0.5, "appearance": 0.5}
     assert not (vae_run / "tracking").exists()
+
+
+def few(folder: Path, kind: str) -> str:
+    """Three small photos that give a score nothing much to hold on to."""
+    for i, path in enumerate(write_photos(folder, 3, seed=5)):
+        picture = Image.open(path)
+        grey, colour = picture.convert("L"), Image.new("RGB", picture.size, (40 + 60 * i, 90, 20))
+        {"grey": grey, "one colour each": colour}.get(kind, picture).save(path)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["grey", "one colour each", "three photos"])
+def test_poor_images_have_whole_scores(kind: str, vae_run: Path, tmp_path: Path) -> None:
+    """Moved so far that the untrained decoder follows: directions are active, nothing is NaN."""
+    source = open_data(few(tmp_path / "few", kind), 16)
+    found = track(vae_run, source, shifts=(-90.0, -45.0, 0.0, 45.0, 90.0)).scores
+    assert found["active"] and found["images"] == 3
+    for row in (found, *(row for row in found["directions"] if row["active"])):
+        assert all(0 <= row[name] <= 1 for name in ("score", "purity", "own"))
+        assert np.isfinite(row.get("error", 0))
+    alone = Directions(torch.eye(4)[:, :1], "identity")
+    assert 0 <= track(vae_run, source, directions=alone).scores["score"] <= 1
+
+
+def test_a_direction_cannot_be_there_twice() -> None:
+    refused(lambda: Directions(torch.eye(4)[:, [0, 1, 1]], "identity"), "not orthonormal")
 
 
 def test_stored_directions_are_tracked_and_keep_their_names(copy: Path) -> None:
@@ -123,6 +152,30 @@ def test_select_ranks_tracks_once_and_names_what_differs(
     assert [(path / "tracking" / "scores.json").stat().st_mtime_ns for path in runs] == kept
 
 
+def test_select_calls_a_tie_a_tie(
+    copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores as `track` writes them, with a run score that is put in place of the true one."""
+    runs = [copy, Path(shutil.copytree(copy, tmp_path / "second"))]
+
+    def choose(scores: tuple[float, float], error: float) -> tuple[list[bool], str]:
+        for path, score in zip(runs, scores, strict=True):
+            maps = load_maps(path)
+            assert maps is not None
+            maps.scores |= {"score": score, "error": error}
+            save_maps(maps, path / "tracking")
+        assert main(["select", *map(str, runs), "--out", str(tmp_path / "s.json")]) == 0
+        found = json.loads((tmp_path / "s.json").read_text())["runs"]
+        assert [row["score"] for row in found] == sorted(scores, reverse=True)
+        return [row["tie"] for row in found], capsys.readouterr().out
+
+    select_runs(runs, progress=False)
+    ties, words = choose((0.50, 0.47), error=0.02)  # 1.96 sqrt(2) 0.02 = 0.055
+    assert ties == [False, True] and f"a tie: the score cannot tell {runs[1]}" in words
+    ties, words = choose((0.40, 0.47), error=0.02)
+    assert ties == [False, False] and f"best: {runs[1]}" in words
+
+
 def test_select_scores_again_after_new_directions_but_not_after_a_name(copy: Path) -> None:
     file = copy / "tracking" / "scores.json"
     stored = Directions.identity(4)
@@ -141,6 +194,23 @@ def test_select_scores_again_after_new_directions_but_not_after_a_name(copy: Pat
     assert select_runs([copy], progress=False)["runs"][0]["directions"] == 4
 
 
+def test_scores_of_an_older_version_are_no_damage_and_are_made_again(
+    copy: Path, tmp_path: Path
+) -> None:
+    select_runs([copy], progress=False)
+    maps = load_maps(copy)
+    assert maps is not None
+    old = {name: maps.scores[name] for name in ("score", "control", "checkpoint", "origin")}
+    old |= {"format": 1, "consistency": 0.5, "directions": []}
+    save_maps(dataclasses.replace(maps, scores=old), copy / "tracking")
+    (copy / "tracking" / "scores.json").write_text(json.dumps(old))
+    assert load_maps(copy) is None
+    saved = cldis.load(copy).save_pretrained(tmp_path / "saved")
+    assert "label_free" not in json.loads((saved / "config.json").read_text())["scores"]
+    select_runs([copy], progress=False)
+    assert scores_in(copy / "tracking")["format"] == 2 and load_maps(copy) is not None
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -148,6 +218,7 @@ def test_select_scores_again_after_new_directions_but_not_after_a_name(copy: Pat
         (["track", "RUN", "--images", "1"], "at least 2"),
         (["track", "RUN", "--data", "no/such/folder"], "no/such/folder"),
         (["track", "RUN", "--data", "EQUAL"], "all alike"),
+        (["track", "RUN", "--data", "ONE"], "got 1; give at least 2"),
         (["select", "RUN", "RUN"], "twice"),
         (["select", "RUN", "no/run"], "does not exist"),
         (["select", "RUN", "--out", "table.txt"], ".json"),
@@ -164,7 +235,8 @@ def test_mistakes(
     equal.mkdir()
     for i in range(3):
         Image.new("RGB", (16, 16), (120, 60, 60)).save(equal / f"{i}.png")
-    places = {"RUN": str(copy), "EQUAL": str(equal)}
+    write_photos(tmp_path / "one", 1)
+    places = {"RUN": str(copy), "EQUAL": str(equal), "ONE": str(tmp_path / "one")}
     assert main([places.get(part, part) for part in arguments]) == 2
     text = capsys.readouterr().err
     assert expected in text and "Traceback" not in text

@@ -64,9 +64,8 @@ class Scored(Content):
 class LabelFree(Content):
     score: float
     control: float
-    consistency: float
-    separation: float
-    monotonicity: float
+    purity: float | None = None  # a model saved by an older version has other parts
+    own: float | None = None
     active: Count
     images: Count
     data: str

@@ -9,9 +9,17 @@ from torch import Tensor
 
 from cldis.config import Config
 from cldis.hub.contents import Facts, ReportScores, read_record
+from cldis.io import read_json
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.space import Space
-from cldis.training.contents import Content, TrackingScores, checked, read
+from cldis.training.contents import (
+    LARGEST,
+    Content,
+    TrackingScores,
+    checked,
+    outdated_tracking,
+    read,
+)
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
 from cldis.training.weights import Origin
@@ -20,7 +28,7 @@ UNKNOWN = "unknown"
 MAX_LICENCE = 200
 NOTHING: dict[str, Any] = {"data": None, "training": None, "licence": UNKNOWN, "scores": {}}
 # Of `RUN/tracking/scores.json`, for the run and per direction.
-LABEL_FREE = ("score", "control", "consistency", "separation", "monotonicity", "active", "images")
+LABEL_FREE = ("score", "control", "purity", "own", "active", "images")
 PER_DIRECTION = ("number", "name", "active", "score")
 LABELLED = ("dci_disentanglement", "dci_completeness", "accuracy", "chance", "estimator", "test")
 
@@ -78,7 +86,9 @@ def run_scores(run: Path, checkpoint: str) -> dict[str, Any]:
         ValueError: a file of scores is damaged.
     """
     measured: dict[str, Any] = {}
-    tracking = _optional(TrackingScores, run / "tracking" / "scores.json")
+    scores = run / "tracking" / "scores.json"
+    older = scores.is_file() and outdated_tracking(read_json(scores, LARGEST))
+    tracking = {} if older else _optional(TrackingScores, scores)
     if tracking.get("checkpoint") == checkpoint:
         measured["label_free"] = {
             **{key: tracking[key] for key in LABEL_FREE},

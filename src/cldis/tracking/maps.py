@@ -2,10 +2,11 @@
 
 For the report, the explorer and whoever else wants to draw. `tracked(run, directions)` gives what
 belongs to the directions that a run has now, as it can be navigated again; `load_maps(run)` is None
-for a run that was not tracked (or only by a version that kept no arrays). Of maps, `change(k)` is
-the one heat map to lay over a picture of direction k, `motion[k]` and `appearance[k]` are its two
-channels, and `fits(directions)` says whether these are the ones that were measured. Directions are
-numbered as in `cldis.navigation.store`; a run without navigation was measured along its raw units.
+for a run that was not tracked (or only by a version that kept no arrays or had other scores). Of
+maps, `change(k)` is the one heat map to lay over a picture of direction k, `motion[k]` and
+`appearance[k]` are its two channels, and `fits(directions)` says whether these are the ones that
+were measured. Directions are numbered as in `cldis.navigation.store`; a run without navigation was
+measured along its raw units.
 
 The file holds the scores too, in its metadata: maps and scores come from one atomic write.
 """
@@ -20,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from cldis.arrays import Floats
-from cldis.io import parse_json, user_path, utf8_path, write_bytes
+from cldis.io import parse_json, read_json, user_path, utf8_path, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
 from cldis.text import command
 from cldis.tracking.result import Tracking
-from cldis.training.contents import TrackingScores, checked, read
+from cldis.training.contents import LARGEST, TrackingScores, checked, outdated_tracking, read
 from cldis.training.run_folder import RunFolder
 
 FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
@@ -109,7 +110,7 @@ def save_maps(maps: Maps, folder: Path) -> Path:
 
 
 def load_maps(run: RunFolder | str | Path) -> Maps | None:
-    """What `cldis track RUN` measured, or None where it measured nothing yet.
+    """What `cldis track RUN` measured, or None where it measured nothing yet, or other scores.
 
     Raises:
         ValueError: the file is damaged.
@@ -123,6 +124,8 @@ def load_maps(run: RunFolder | str | Path) -> Maps | None:
     try:
         with utf8_path(path) as opened, safe_open(opened, framework="np") as file:
             scores = parse_json((file.metadata() or {}).get("scores", ""))
+            if outdated_tracking(scores):
+                return None
             names = [item.name for item in fields(Maps) if item.name != "scores"]
             arrays = {name: file.get_tensor(name) for name in names}
     except Exception as error:  # safetensors raises its own types
@@ -156,7 +159,7 @@ class Tracked:
 
     scores: dict[str, Any] | None = None
     maps: Maps | None = None
-    other: bool = False  # the run has scores, but they are of other directions
+    other: bool = False  # the run has scores, but of other directions, or of an older version
 
 
 def tracked(run: RunFolder, directions: Directions) -> Tracked:
@@ -176,6 +179,8 @@ def tracked(run: RunFolder, directions: Directions) -> Tracked:
         return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
     if not file.is_file():
         return Tracked()
+    if outdated_tracking(read_json(file, LARGEST)):
+        return Tracked(other=True)
     scores = read(TrackingScores, file, f"run `{command('cldis', 'track', run.path)}` again")
     same = scores["origin"] == directions.origin and len(scores["directions"]) == directions.count
     return Tracked(scores) if same else Tracked(other=True)

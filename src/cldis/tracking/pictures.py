@@ -1,4 +1,4 @@
-"""Pictures of content tracking: heat maps, a ranked gallery, monotonicity curves."""
+"""Pictures of content tracking: heat maps, a ranked gallery, curves."""
 
 from __future__ import annotations
 
@@ -96,8 +96,7 @@ def curves(tracking: Tracking) -> bytes:
     for axis, row in zip(axes, order, strict=False):
         axis.set_visible(True)
         axis.plot(shifts, values[row["number"]], marker="o", ms=3, lw=1.4)
-        title = f"{words(row)}, monotonicity {row['monotonicity']:.2f}"
-        axis.set_title(title, fontsize=7, parse_math=False)  # a name is no formula
+        axis.set_title(words(row), fontsize=7, parse_math=False)  # a name is no formula
         axis.tick_params(labelsize=7)
     figure.supxlabel("shift (standard deviations)", fontsize=8)
     figure.supylabel("change (grey levels)", fontsize=8)
@@ -108,14 +107,20 @@ def curves(tracking: Tracking) -> bytes:
 
 def table(scores: dict[str, Any]) -> str:
     """The scores for people: one line per direction, the best first, and the run."""
-    names = ("consistency", "separation", "monotonicity", "smoothness")
-    lines = [f"{'direction':24}  {'activity':>8}  {'motion':>6}  " + "  ".join(names)]
+    names = ("purity", "own")
+    lines = [
+        f"{'direction':24}  {'activity':>8}  {'motion':>6}  "
+        + "  ".join(f"{name:>4}" for name in names)
+    ]
     for row in ranked(scores):
         head = f"{words(row):24}  {row['activity']:8.2f}  {row['motion_share']:6.2f}"
-        parts = [f"{row[name]:{len(name)}.2f}" for name in names] if row["active"] else []
+        parts = [f"{row[name]:{max(len(name), 4)}.2f}" for name in names] if row["active"] else []
         lines.append("  ".join([head, *parts]))
+    error = scores.get("error")
+    spread = "" if error is None else f" ± {error:.3f}"
+    count = f"{scores['active']} of {len(scores['directions'])}"
     lines.append(
-        f"run {scores['score']:.3f}: {scores['active']} of {len(scores['directions'])} directions "
-        f"active, control {scores['control']:.2f}, {scores['images']} images"
+        f"run {scores['score']:.3f}{spread}: {count} directions active, control "
+        f"{scores['control']:.2f}, {scores['images']} images"
     )
     return "\n".join(lines)

@@ -20,4 +20,4 @@ class Tracking:
     sums: TrackingSums
     directions: Directions
     samples: NDArray[np.uint8]  # [a few images, K, J, H, W, 3]
-    curves: NDArray[np.float32]  # [images, K, J]: `ImageChanges.curve` of every image
+    curves: NDArray[np.float32]  # [up to 16 images, K, J]: `ImageChanges.curve`

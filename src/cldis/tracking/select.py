@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from cldis.io import user_path, write_json
 from cldis.navigation.store import directions_or_units
 from cldis.tracking.maps import tracked
-from cldis.tracking.track import FORMAT, IMAGES, SHIFTS, STEPS, track_to_folder
+from cldis.tracking.track import IMAGES, SHIFTS, STEPS, track_to_folder
 from cldis.training.run_folder import RunFolder
 
-COLUMNS = ("score", "consistency", "separation", "monotonicity", "smoothness", "control")
+SURE = 1.96  # standard errors of a difference: nearer ones are a tie
+COLUMNS = ("score", "purity", "own", "control")
 
 
 def select_runs(
@@ -24,8 +26,9 @@ def select_runs(
         out: JSON file to write; None writes none.
 
     Returns:
-        `{"runs": [...], "warnings": [...]}`, the best run first, each with its path and the scores
-        of the run.
+        `{"runs": [...], "warnings": [...]}`, the best run first, each with its path, the scores of
+        the run, their `error` (None where too few images give none), and whether it is a `tie`
+        with the best: their scores differ by less than 1.96 standard errors of a difference.
 
     Raises:
         ValueError: a run given twice, or one that cannot be tracked; the message names it.
@@ -47,12 +50,15 @@ def select_runs(
             {
                 "run": str(path),
                 **picked,
+                "error": scores.get("error"),
                 "directions": len(scores["directions"]),
                 "data": scores["data"],
                 "warnings": scores["warnings"],
             }
         )
     rows.sort(key=lambda row: (-row["score"], row["run"]))
+    for row in rows:
+        row["tie"] = row is not rows[0] and _tie(rows[0], row)
     result = {"runs": rows, "warnings": warnings(rows)}
     if out is not None:
         write_json(out, result)
@@ -69,7 +75,7 @@ def stored_scores(path: str | Path) -> dict[str, Any] | None:
         scores = tracked(run, directions).scores
     except ValueError:  # damaged scores are made again
         return None
-    if checkpoint is None or scores is None or scores.get("format") != FORMAT:
+    if checkpoint is None or scores is None:
         return None
     usual = {"shifts": list(SHIFTS), "steps": STEPS, "estimator": "farneback", "seed": 0}
     same = (
@@ -79,6 +85,12 @@ def stored_scores(path: str | Path) -> dict[str, Any] | None:
         and scores["asked"] == IMAGES
     )
     return scores if same else None
+
+
+def _tie(best: dict[str, Any], row: dict[str, Any]) -> bool:
+    """Whether two scores differ by less than their errors allow; without errors: are they equal?"""
+    error = math.hypot(best["error"] or 0.0, row["error"] or 0.0)
+    return bool(best["score"] - row["score"] <= SURE * error)
 
 
 def warnings(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -95,8 +107,19 @@ def warnings(rows: Sequence[dict[str, Any]]) -> list[str]:
 def table(result: dict[str, Any]) -> str:
     """The ranking for people."""
     width = max(len(row["run"]) for row in result["runs"])
-    lines = [f"{'run':{width}}  " + "  ".join(f"{name:>12}" for name in COLUMNS) + "  active"]
+    names = [COLUMNS[0], "error", *COLUMNS[1:]]
+    lines = [f"{'run':{width}}  " + "  ".join(f"{name:>12}" for name in names) + "  active"]
     for row in result["runs"]:
-        numbers = "  ".join(f"{row[name]:12.3f}" for name in COLUMNS)
+        numbers = "  ".join(
+            f"{'-':>12}" if row[name] is None else f"{row[name]:12.3f}" for name in names
+        )
         lines.append(f"{row['run']:{width}}  {numbers}  {row['active']} of {row['directions']}")
+    best, *others = result["runs"]
+    ties = [row["run"] for row in others if row["tie"]]
+    if ties:
+        lines.append(
+            f"a tie: the score cannot tell {', '.join(ties)} from {best['run']} on these images"
+        )
+    elif others:
+        lines.append(f"best: {best['run']}")
     return "\n".join(lines)

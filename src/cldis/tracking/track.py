@@ -18,11 +18,11 @@ from cldis.data.open import open_data
 from cldis.data.source import ImageSource
 from cldis.editing.photos import held_out
 from cldis.io import read_json, user_path, write_json
-from cldis.metrics.tracking.changes import image_changes
+from cldis.metrics.tracking.changes import about_one, colour_fields, image_changes
 from cldis.metrics.tracking.field import check_shifts
 from cldis.metrics.tracking.floor import Floor
 from cldis.metrics.tracking.motion import flow_function
-from cldis.metrics.tracking.score import check_images, score
+from cldis.metrics.tracking.score import check_images, score_groups
 from cldis.metrics.tracking.sums import TrackingSums
 from cldis.model import Model, load
 from cldis.navigation.directions import Directions
@@ -31,15 +31,18 @@ from cldis.progress import each
 from cldis.tracking.maps import FOLDER, SCORES, maps_of, save_maps
 from cldis.tracking.pictures import write_pictures
 from cldis.tracking.result import Tracking
+from cldis.training.contents import TRACKING_FORMAT
 from cldis.training.lock import run_lock
 from cldis.training.run_data import is_run_data, open_run_data, record_place
 from cldis.training.run_folder import RunFolder
 
-FORMAT = 1
 IMAGES = 64
+WHOLE = 16  # of them are moved by all shifts, the others by those about 1 alone
 SHIFTS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # standard deviations
 STEPS = 5  # of DPM-Solver++
+GROUPS = 8  # of images, for the errors of scores
 STARTS = 2  # other x_T per image, for the noise floor
+CODES = 1_000  # images whose codes say which directions vary together
 SHOWN = 3  # images kept for the gallery
 FAR = 1.0  # standard deviations that codes may lie off, root mean square over units
 
@@ -72,7 +75,7 @@ def track(
         seed: of the x_T.
 
     Returns:
-        Scores as `cldis.metrics.tracking.score.score` gives them, plus `settings`, `data`,
+        Scores as `cldis.metrics.tracking.score.score_groups` gives them, plus `settings`, `data`,
         `origin` of the directions, `name` per direction that has one, `noise_floor` in grey levels,
         and `warnings` in words.
 
@@ -107,7 +110,7 @@ def track(
     tracking = worker.run(source, chosen, progress)
     tracking.scores.update(
         {
-            "format": FORMAT,
+            "format": TRACKING_FORMAT,
             "asked": images,
             "origin": directions.origin,
             "data": {
@@ -168,29 +171,36 @@ class Worker:
         self.warnings: list[str] = []
         matrix = model.unit_std[:, None] * directions.matrix  # [d, K]
         moved = torch.tensor([float(shift) for shift in shifts if shift])  # [J - 1]
-        self.changes = torch.einsum("dk,j->kjd", matrix, moved).flatten(0, 1)  # [K (J - 1), d]
+        self.changes = torch.einsum("dk,j->kjd", matrix, moved)  # [K, J - 1, d]
 
     def run(self, source: ImageSource, chosen: NDArray[np.int64], progress: bool) -> Tracking:
         codes = self.model.encode_source(source, chosen).z
         self.compare(codes)
+        many = spread(len(source), CODES)
+        held = self.held(self.model.encode_source(source, many).z)
         floor, again = Floor(), []
         for i, z in enumerate(codes):
             pictures = self.same_code(z, i)
             floor.add(pictures, self.estimator)
             again.append(pictures[-1].astype(np.uint8))
-        sums = TrackingSums(floor.level())
-        samples, curves = [], []
+        groups = [TrackingSums(floor.level()) for _ in range(GROUPS)]
+        samples, curves, whole = [], [], set(spread(len(chosen), WHOLE).tolist())
         numbers = each(chosen, len(chosen), "track", "images", not progress)
         for i, number in enumerate(numbers):
-            frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
             picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)
+            pair = (picture.astype(np.float32), again[i].astype(np.float32))
+            if i not in whole:
+                low, high = self.two(codes[i], i)
+                groups[i % GROUPS].add_field(colour_fields(low, high), *pair)
+                continue
+            frames = self.traversals(codes[i], i)  # [K, J, H, W, 3]
             seen = image_changes(frames, self.shifts, self.estimator)
-            sums.add(seen, picture.astype(np.float32), again[i].astype(np.float32))
+            groups[i % GROUPS].add(seen, *pair)
             curves.append(seen.curve.astype(np.float32))
-            if i < SHOWN:
+            if len(samples) < SHOWN:
                 samples.append(np.round(frames).astype(np.uint8))
-        level = sums.floor.reshape(2, -1).mean(axis=1)
-        scores = score(sums)
+        level = floor.level().reshape(2, -1).mean(axis=1)
+        scores, sums = score_groups(groups, held)
         if not scores["active"]:
             self.warnings.append(
                 f"no direction changes the pictures more than another x_T does (noise floor "
@@ -215,6 +225,11 @@ class Worker:
                 f"tell little about either set"
             )
 
+    def held(self, codes: Tensor) -> NDArray[np.float64]:
+        """What each direction has in each code, [n, K]: its coordinates, in standard deviations."""
+        scaled = (codes - self.model.unit_mean) / self.model.unit_std.clamp(min=1e-6)
+        return np.asarray((scaled @ self.directions.matrix).double().numpy())
+
     def same_code(self, z: Tensor, i: int) -> NDArray[np.float32]:
         """One code from its own x_T and from `STARTS` others: [1 + STARTS, H, W, 3].
 
@@ -227,14 +242,25 @@ class Worker:
 
     def traversals(self, z: Tensor, i: int) -> NDArray[np.float32]:
         """Every direction and shift of one image from one x_T: [K, J, H, W, 3] in 0..255."""
-        codes = torch.cat([z[None], z + self.changes])
-        start = None
-        if self.model.diffuses:
-            start = self.start(i, 0).expand(len(codes), -1, -1, -1)
-        pictures = self.draw(codes, start)
+        codes = torch.cat([z[None], (z + self.changes).flatten(0, 1)])
+        pictures = self.from_start(codes, i)
         moved = pictures[1:].reshape(self.directions.count, -1, *pictures.shape[1:])
         middle = np.broadcast_to(pictures[0], (len(moved), 1, *pictures.shape[1:]))
         return np.concatenate([moved[:, : self.centre], middle, moved[:, self.centre :]], axis=1)
+
+    def two(self, z: Tensor, i: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The pictures of `traversals` at the shifts about 1 alone, [K, H, W, 3] each."""
+        low, high = about_one(self.shifts)  # `changes` lack shift 0
+        codes = torch.cat([z + self.changes[:, low], z + self.changes[:, high - 1]])
+        pictures = self.from_start(codes, i)
+        return pictures[: self.directions.count], pictures[self.directions.count :]
+
+    def from_start(self, codes: Tensor, i: int) -> NDArray[np.float32]:
+        """Pictures of codes from the x_T of image i."""
+        start = None
+        if self.model.diffuses:
+            start = self.start(i, 0).expand(len(codes), -1, -1, -1)
+        return self.draw(codes, start)
 
     def start(self, i: int, part: int) -> Tensor:
         """An x_T of its own for every image and part, [1, 3, H, W]."""

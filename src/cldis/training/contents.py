@@ -23,6 +23,7 @@ MISSING: Any = None  # the entry may be missing, and may not be null
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Error = Annotated[float, Field(ge=0, le=10)]  # of a share, from few groups
 Checkpoint = Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]  # images seen, as its folder is named
 Name = Annotated[str, Field(min_length=1, max_length=60)]
 
@@ -147,17 +148,16 @@ class Tracked(Content):
     activity: float
     motion_share: float
     score: Share = 0.0
-    consistency: Share = 0.0
-    separation: Share = 0.0
-    monotonicity: Share = 0.0
-    smoothness: Share = 0.0
+    error: Error = 0.0
+    purity: Share = 0.0
+    own: Share = 0.0
     closest: Count = 0
     closest_similarity: float = 0.0
 
     @model_validator(mode="after")
     def _active_has_scores(self) -> Self:
         there = self.model_fields_set
-        needed = {"score", "consistency", "separation", "monotonicity", "smoothness"}
+        needed = {"score", "purity", "own"}
         if self.active and not needed <= there:
             raise ValueError(f"an active direction lacks {', '.join(sorted(needed - there))}")
         if "closest" in there and "closest_similarity" not in there:
@@ -185,6 +185,14 @@ class NoiseFloor(Content):
     appearance: float
 
 
+TRACKING_FORMAT = 2  # 1 had other scores: consistency, separation, monotonicity
+
+
+def outdated_tracking(value: Any) -> bool:
+    """Whether `tracking/scores.json` is of an older format: to be measured again, not damaged."""
+    return isinstance(value, dict) and value.get("format") in range(1, TRACKING_FORMAT)
+
+
 class TrackingScores(Content):
     """`tracking/scores.json`."""
 
@@ -197,11 +205,10 @@ class TrackingScores(Content):
     noise_floor: NoiseFloor
     warnings: list[str]
     score: Share
+    error: Error | None = None
     control: Share
-    consistency: Share
-    separation: Share
-    monotonicity: Share
-    smoothness: Share
+    purity: Share
+    own: Share
     active: Count
     images: Count
     directions: list[Tracked]

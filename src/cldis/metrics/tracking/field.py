@@ -1,4 +1,4 @@
-"""The change field of one image and one direction, and its two short descriptors."""
+"""The change field of one image and one direction, and its short descriptor."""
 
 from __future__ import annotations
 
@@ -37,15 +37,6 @@ class ChangeField:
         """
         shifted = self.pixels() * self.gradient
         return np.concatenate([cells(shifted), cells(self.levels())], axis=1)
-
-    def signed(self) -> Floats:
-        """Where and in which direction, [J, 5 * CELLS^2] in grey levels.
-
-        Per cell the mean of F_x and of F_y times the gradient, and of each colour's residual.
-        """
-        weighted = self.motion * self.gradient[..., None]
-        parts = [weighted[..., i] for i in range(2)] + [self.appearance[..., i] for i in range(3)]
-        return np.concatenate([cells(part) for part in parts], axis=1)
 
 
 def change_field(frames: Floats, centre: int, estimator: str = "farneback") -> ChangeField:

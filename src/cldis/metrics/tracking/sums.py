@@ -1,4 +1,7 @@
-"""Running sums over images: all that scores need, in memory that does not grow with the images."""
+"""Running sums over images, and their change fields: all that scores need.
+
+Only the fields grow with the images, by 3 KB per image and direction.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from cldis.arrays import Floats
 from cldis.metrics.tracking.changes import ImageChanges
 from cldis.metrics.tracking.field import CELLS
 
-COARSE = 4  # cells of a side on which images are compared: the same thing lies elsewhere in each
 TINY = 1e-9
+PICTURES = ("image", "square", "error", "edges", "edges_square", "edges_error")
 
 
 class TrackingSums:
@@ -21,12 +24,14 @@ class TrackingSums:
         assert floor.shape == (2 * CELLS**2,)
         self.floor = floor
         self.images = 0
+        self.whole = 0  # of them, moved by all shifts
         self.total: dict[str, Floats] = {}
+        self.colours: list[Floats] = []  # of every image `ImageChanges.colours`, float32
 
     def add(
         self, seen: ImageChanges, image: NDArray[np.float32], again: NDArray[np.float32]
     ) -> None:
-        """One image more.
+        """One image more, moved by all shifts.
 
         Args:
             image: the real picture [H, W, 3] in grey levels.
@@ -34,35 +39,61 @@ class TrackingSums:
         """
         energy = np.maximum(seen.energy - self.floor, 0)  # [K, 2 * CELLS^2]
         activity = np.sqrt((energy**2).mean(axis=1))  # [K]
-        place, slope = unit(coarse(energy)), unit(coarse(seen.slope))
-        parts = {
-            "activity": activity,
-            "raw": np.sqrt((seen.energy**2).mean(axis=1)),
-            "moving": energy[:, : CELLS**2].sum(axis=1),
-            "all": energy.sum(axis=1),
-            "place": place,
-            "place_own": (place**2).sum(axis=1),
-            "slope": slope,
-            "slope_own": (slope**2).sum(axis=1),
-            "energy_gram": energy @ energy.T,
-            "monotonicity": activity * monotonicity(seen.curve),
-            "smoothness": activity * smoothness(seen.steps),
-            "curve": seen.curve,
-            "motion": seen.motion,
-            "appearance": seen.appearance,
-            "image": image.astype(np.float64),
-            "square": image.astype(np.float64) ** 2,
-            "error": (image.astype(np.float64) - again) ** 2,
-            "edges": edges(image),
-            "edges_square": edges(image) ** 2,
-            "edges_error": (edges(image) - edges(again)) ** 2,
-        }
-        for name, value in parts.items():
-            self.total[name] = self.total[name] + value if name in self.total else value
+        self._sum(
+            {
+                "activity": activity,
+                "raw": np.sqrt((seen.energy**2).mean(axis=1)),
+                "moving": energy[:, : CELLS**2].sum(axis=1),
+                "all": energy.sum(axis=1),
+                "energy_gram": energy @ energy.T,
+                "curve": seen.curve,
+                "motion": seen.motion,
+                "appearance": seen.appearance,
+            }
+        )
+        self.whole += 1
+        self.add_field(seen.colours, image, again)
+
+    def add_field(
+        self, colours: Floats, image: NDArray[np.float32], again: NDArray[np.float32]
+    ) -> None:
+        """One image more, moved by the shifts about 1 alone: its `colour_fields`.
+
+        What comes from all shifts (activity, curves, maps) is a mean over the images of `add`.
+        """
+        self._sum(
+            {
+                "image": image.astype(np.float64),
+                "square": image.astype(np.float64) ** 2,
+                "error": (image.astype(np.float64) - again) ** 2,
+                "edges": edges(image),
+                "edges_square": edges(image) ** 2,
+                "edges_error": (edges(image) - edges(again)) ** 2,
+            }
+        )
+        self.colours.append(colours.astype(np.float32))
         self.images += 1
 
+    def _sum(self, parts: dict[str, Floats]) -> None:
+        for name, value in parts.items():
+            self.total[name] = self.total[name] + value if name in self.total else value
+
+    def plus(self, other: TrackingSums) -> TrackingSums:
+        """Sums over the images of both, which were measured above one floor."""
+        joined = TrackingSums(self.floor)
+        joined.images = self.images + other.images
+        joined.whole = self.whole + other.whole
+        joined.colours = self.colours + other.colours
+        names = {**self.total, **other.total}
+        joined.total = {name: self.total.get(name, 0) + other.total.get(name, 0) for name in names}
+        return joined
+
+    def fields(self) -> Floats:
+        """x of `mixing`, [K, images * SIDE^2, 3] in grey levels."""
+        return np.concatenate(self.colours, axis=1).astype(np.float64)
+
     def mean(self, name: str) -> Floats:
-        return self.total[name] / self.images
+        return self.total[name] / (self.images if name in PICTURES else self.whole)
 
     def spread(self) -> float:
         """Standard deviation over images of a pixel, root mean square over pixels, grey levels."""
@@ -94,46 +125,3 @@ def edges(picture: NDArray[np.float32]) -> Floats:
     """Central differences down and across of a picture [H, W, 3]: [2, H, W, 3]."""
     values = picture.astype(np.float64)
     return np.stack([np.asarray(np.gradient(values, axis=axis)) for axis in (0, 1)])
-
-
-def coarse(cells: Floats) -> Floats:
-    """Rows of CELLS^2 cells per channel [K, c * CELLS^2] -> of COARSE^2 cells [K, c * COARSE^2]."""
-    rows, side = len(cells), CELLS // COARSE
-    split = cells.reshape(rows, -1, COARSE, side, COARSE, side)
-    return np.asarray(split.mean(axis=(3, 5)).reshape(rows, -1))
-
-
-def unit(rows: Floats) -> Floats:
-    """Rows of length 1; rows of (almost) nothing become 0."""
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.where(length > TINY, rows / np.maximum(length, TINY), 0.0)
-
-
-def monotonicity(curve: Floats) -> Floats:
-    """Does a larger shift change more? [K] in [-1, 1], from curves [K, J] with J odd or not.
-
-    Kendall's tau between |shift| and the change, shift 0 included, on either side of 0 (where the
-    curve is 0), mean of both sides: +1 always more, 0 no trend or no change at all.
-    """
-    trends = np.zeros(len(curve))
-    for row, values in enumerate(curve):
-        centre = int(np.argmin(values))
-        sides = [values[centre:], values[centre::-1]]
-        taus = []
-        for side in sides:
-            i, j = np.triu_indices(len(side), 1)
-            taus.append(float(np.sign(side[j] - side[i]).mean()) if len(i) else 0.0)
-        trends[row] = float(np.mean(taus))
-    return trends
-
-
-def smoothness(steps: Floats) -> Floats:
-    """Are the steps alike? [K] in [0, 1], from changes between consecutive frames [K, J - 1].
-
-    (sum d)^2 / (m sum d^2) over the m steps, from 1/m (all change in one step) to 1 (equal steps),
-    stretched to [0, 1]; 0 where nothing changes.
-    """
-    count = steps.shape[1]
-    squares = count * (steps**2).sum(axis=1)
-    share = steps.sum(axis=1) ** 2 / np.maximum(squares, TINY)
-    return np.asarray(np.clip((share - 1 / count) / (1 - 1 / count), 0, 1))

@@ -37,8 +37,8 @@ def read_known(run: RunFolder, model: Model) -> Known:
         known.directions, known.scores, known.maps = directions, measured.scores, measured.maps
     elif measured.other:
         known.notes.append(
-            f"The scores in this run are of other directions than it has now; "
-            f"`{command('cldis', 'track', run.path)}` measures these."
+            f"The scores in this run are of other directions than it has now, or of an older "
+            f"version; `{command('cldis', 'track', run.path)}` measures these."
         )
     _advise(run, known)
     return known

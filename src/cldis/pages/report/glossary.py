@@ -72,35 +72,27 @@ TERMS = {
     ),
     "score": (
         "tracking score",
-        f"{IN_BRIEF}consistency times separation times monotonicity: how cleanly a direction "
-        "changes one thing. Measured without labels; the definition is this project's own "
+        f"{IN_BRIEF}purity times own: does it change one thing, and is it the only direction "
+        "that does? Measured without labels; the definition is this project's own "
         "(docs/content_tracking.md).",
     ),
     "run_score": (
         "tracking score of the run",
-        f"{IN_BRIEF}how many different things the directions change cleanly, times control; near 1 "
-        "only for many clean, different directions.",
+        f"{IN_BRIEF}mean score of the directions, times control; near 1 when each changes one "
+        "thing of its own and the code holds what varies.",
     ),
     "control": (
         "control",
         f"{IN_BRIEF}how much of what varies over the images the code holds; the rest is up to x_T.",
     ),
-    "consistency": (
-        "consistency",
-        f"{IN_BRIEF}does the direction do the same in every image?",
+    "purity": (
+        "purity",
+        f"{IN_BRIEF}1 when the direction changes one thing, 1/2 when it mixes two that no other "
+        "direction keeps apart as evenly. It cannot see a mixture that all directions share.",
     ),
-    "separation": (
-        "separation",
-        f"{IN_BRIEF}1 when no other direction changes the same places in the same way.",
-    ),
-    "monotonicity": (
-        "monotonicity",
-        f"{IN_BRIEF}does a larger shift change more? 1 when it always does, to either side.",
-    ),
-    "smoothness": (
-        "smoothness",
-        f"{IN_BRIEF}1 when equal shifts change equally much. Not part of the score: a hue, or one "
-        "of several shapes, changes in jumps and is no worse for it.",
+    "own": (
+        "own",
+        f"{IN_BRIEF}1 when no other direction changes the same, 1/2 when one other does.",
     ),
     "activity": (
         "activity",
