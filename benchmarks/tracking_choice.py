@@ -121,7 +121,7 @@ def section(runs: list[Run], codes: list[dict[str, Any]]) -> list[str]:
         "",
         *table(groups(of_runs(runs)), first),
         "",
-        "Undamaged codes at 64 px, of the pictures below:",
+        "Undamaged codes at 64 px, of the damaged codes above:",
         "",
         *table(groups(of_codes(codes)), (*OURS, *SMALL)),
         "",
