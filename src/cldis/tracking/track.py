@@ -184,7 +184,8 @@ class Worker:
             floor.add(pictures, self.estimator)
             again.append(pictures[-1].astype(np.uint8))
         groups = [TrackingSums(floor.level()) for _ in range(GROUPS)]
-        samples, curves, whole = [], [], set(spread(len(chosen), WHOLE).tolist())
+        samples: list[NDArray[np.uint8]] = []
+        curves, whole = [], set(spread(len(chosen), WHOLE).tolist())
         numbers = each(chosen, len(chosen), "track", "images", not progress)
         for i, number in enumerate(numbers):
             picture = np.array(source.batch(np.array([number])))[0].transpose(1, 2, 0)

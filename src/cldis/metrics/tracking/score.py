@@ -104,7 +104,7 @@ def _score(sums: TrackingSums, codes: Floats) -> dict[str, Any]:
     active = _strong(sums.mean("activity")) & _strong(size)
     weight = np.where(active, np.sqrt(size), 0.0)
     weight = weight / max(float(weight.sum()), TINY)
-    parts = {name: np.zeros(len(size)) for name in PARTS}
+    parts: dict[str, Floats] = {name: np.zeros(len(size)) for name in PARTS}
     if active.any():
         found = mixing(sums.fields()[active], codes[:, active])
         parts["purity"][active], parts["own"][active] = found.purity, found.own
