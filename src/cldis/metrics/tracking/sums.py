@@ -84,8 +84,9 @@ class TrackingSums:
         joined.images = self.images + other.images
         joined.whole = self.whole + other.whole
         joined.colours = self.colours + other.colours
-        names = {**self.total, **other.total}
-        joined.total = {name: self.total.get(name, 0) + other.total.get(name, 0) for name in names}
+        joined.total = dict(self.total)
+        for name, value in other.total.items():
+            joined.total[name] = joined.total[name] + value if name in joined.total else value
         return joined
 
     def fields(self) -> Floats:
