@@ -133,15 +133,11 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             **quality(drawn, photos),
             "few_labels": probes.curves(code.code, label, parts),
         }
-        if method == "default":
-            own = model.encode_source(source)
-            first = CollectionCodes(paths, own.z.numpy(), None, None)
-            controls = compared(model, first, source, parts, [])
-            ceiling = model.space.to_images(model.space.to_space(photos))
-            runs["autoencoder"] = quality(ceiling, photos)
-            panel(model, source, RESULTS / "photos" / f"{chosen.name}.png")
         print(method, flush=True)
-    for control in controls:
+    model = cldis.load(folder(chosen, "default"))
+    runs["autoencoder"] = quality(model.space.to_images(model.space.to_space(photos)), photos)
+    panel(model, source, RESULTS / "photos" / f"{chosen.name}.png")
+    for control in compared(model, CollectionCodes(paths, None, None, None), source, parts, []):
         if control.name in NAMES:
             runs[control.name] = {
                 "units": control.code.shape[1],

@@ -129,8 +129,7 @@ def prior_of(model: Model, data: str | None = None, progress: bool = True) -> Pr
     path = model.origin.path
     if has_prior(path) or model.origin.checkpoint is None:  # a saved model has no images
         return load_prior(path, model.loop, model.units)[0]
-    run = RunFolder.open(path)
-    source = open_run_data(run, data, progress)
+    source = images_of(model, data, progress)
     say(f"{path} has no prior over codes yet; fitting one", error=True)
     with run_lock(path):
         return fitted(model, source, path, progress)

@@ -9,17 +9,9 @@ from torch import Tensor
 
 from cldis.config import Config
 from cldis.hub.contents import Facts, ReportScores, read_record
-from cldis.io import read_json
 from cldis.loop.two_branch import TwoBranch
 from cldis.networks.space import Space
-from cldis.training.contents import (
-    LARGEST,
-    Content,
-    TrackingScores,
-    checked,
-    outdated_tracking,
-    read,
-)
+from cldis.training.contents import Content, checked, read, read_tracking
 from cldis.training.log import read_metrics
 from cldis.training.run_folder import RunFolder
 from cldis.training.weights import Origin
@@ -87,8 +79,7 @@ def run_scores(run: Path, checkpoint: str) -> dict[str, Any]:
     """
     measured: dict[str, Any] = {}
     scores = run / "tracking" / "scores.json"
-    older = scores.is_file() and outdated_tracking(read_json(scores, LARGEST))
-    tracking = {} if older else _optional(TrackingScores, scores)
+    tracking = (read_tracking(scores) if scores.is_file() else None) or {}
     if tracking.get("checkpoint") == checkpoint:
         measured["label_free"] = {
             **{key: tracking[key] for key in LABEL_FREE},

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 
 from cldis.arrays import Floats
-from cldis.io import parse_json, read_json, user_path, utf8_path, write_bytes
+from cldis.io import parse_json, user_path, utf8_path, write_bytes
 from cldis.metrics.tracking.field import CELLS
 from cldis.metrics.tracking.score import similarity
 from cldis.navigation.directions import Directions
 from cldis.text import command
 from cldis.tracking.result import Tracking
-from cldis.training.contents import LARGEST, TrackingScores, checked, outdated_tracking, read
+from cldis.training.contents import TrackingScores, checked, outdated_tracking, read_tracking
 from cldis.training.run_folder import RunFolder
 
 FOLDER, MAPS, SCORES = "tracking", "maps.safetensors", "scores.json"
@@ -179,8 +179,8 @@ def tracked(run: RunFolder, directions: Directions) -> Tracked:
         return Tracked(maps.scores, maps) if maps.fits(directions) else Tracked(other=True)
     if not file.is_file():
         return Tracked()
-    if outdated_tracking(read_json(file, LARGEST)):
+    scores = read_tracking(file, f"run `{command('cldis', 'track', run.path)}` again")
+    if scores is None:
         return Tracked(other=True)
-    scores = read(TrackingScores, file, f"run `{command('cldis', 'track', run.path)}` again")
     same = scores["origin"] == directions.origin and len(scores["directions"]) == directions.count
     return Tracked(scores) if same else Tracked(other=True)

@@ -189,7 +189,7 @@ TRACKING_FORMAT = 2  # 1 had other scores: consistency, separation, monotonicity
 
 
 def outdated_tracking(value: Any) -> bool:
-    """Whether `tracking/scores.json` is of an older format: to be measured again, not damaged."""
+    """Whether scores of `cldis track` are of an older format, by the number that they bear."""
     return isinstance(value, dict) and value.get("format") in range(1, TRACKING_FORMAT)
 
 
@@ -246,6 +246,18 @@ def read(kind: type[Content], path: Path, fix: str = RESTORE) -> dict[str, Any]:
         OSError: the file cannot be read.
     """
     return cast(dict[str, Any], checked(kind, read_json(path, LARGEST), path, fix))
+
+
+def read_tracking(path: Path, fix: str = RESTORE) -> dict[str, Any] | None:
+    """`tracking/scores.json`; None: of an older format, to be measured again, not damaged.
+
+    Raises:
+        ValueError, OSError: as `read` says.
+    """
+    scores = read_json(path, LARGEST)
+    if outdated_tracking(scores):
+        return None
+    return cast(dict[str, Any], checked(TrackingScores, scores, path, fix))
 
 
 def config_in(value: Any, path: Path) -> Config:

@@ -100,13 +100,14 @@ def _jackknife(values: Sequence[float]) -> float:
 
 
 def _score(sums: TrackingSums, codes: Floats) -> dict[str, Any]:
-    size = np.sqrt((sums.fields() ** 2).mean(axis=(1, 2)))  # [K]
+    fields = sums.fields()
+    size = np.sqrt((fields**2).mean(axis=(1, 2)))  # [K]
     active = _strong(sums.mean("activity")) & _strong(size)
     weight = np.where(active, np.sqrt(size), 0.0)
     weight = weight / max(float(weight.sum()), TINY)
     parts: dict[str, Floats] = {name: np.zeros(len(size)) for name in PARTS}
     if active.any():
-        found = mixing(sums.fields()[active], codes[:, active])
+        found = mixing(fields[active], codes[:, active])
         parts["purity"][active], parts["own"][active] = found.purity, found.own
         parts["score"] = parts["purity"] * parts["own"]
     control = sums.control()

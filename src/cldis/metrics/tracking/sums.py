@@ -85,8 +85,7 @@ class TrackingSums:
         joined.whole = self.whole + other.whole
         joined.colours = self.colours + other.colours
         joined.total = dict(self.total)
-        for name, value in other.total.items():
-            joined.total[name] = joined.total[name] + value if name in joined.total else value
+        joined._sum(other.total)
         return joined
 
     def fields(self) -> Floats:
