@@ -44,6 +44,7 @@ SHOWN, SLIDERS, AMOUNT = 12, 6, 3.0  # of the panel: photos, units, standard dev
 # Budgets that take about as long as the default.
 METHODS: dict[str, tuple[str, list[str]]] = {
     "default": ("photos128", []),
+    "px256": ("photos256", []),
     "encdiff": (
         "photos128",
         ["method=encdiff", "model.gaussian=false", "training.images=120000"],
@@ -57,6 +58,7 @@ METHODS: dict[str, tuple[str, list[str]]] = {
 }
 NAMES = {
     "default": "default (`photos128`)",
+    "px256": "`photos256`: the same at 256 px",
     "encdiff": "EncDiff, the same latents",
     "pixels": "`taught64`: pixels at 64 px",
     "diffae": "Diff-AE, 512 units, the same latents",
@@ -101,7 +103,7 @@ def train(chosen: argparse.Namespace, method: str) -> None:
         words.append("--resume")
     else:
         recipe, settings = METHODS[method]
-        if chosen.space and recipe == "photos128":
+        if chosen.space and recipe.startswith("photos"):
             settings = [*settings, f"model.space={chosen.space}"]
         words += ["--recipe", recipe]
         words += [word for setting in settings for word in ("--set", setting)]

@@ -18,6 +18,7 @@ import math
 import torch
 from torch import Tensor
 
+from cldis.loop.circles import circles, straighten
 from cldis.loop.closed_loop import terms_of
 from cldis.loop.feedback.base import Feedback
 from cldis.loop.feedback.rate import RateFeedback
@@ -131,6 +132,7 @@ class RateLoop(TwoBranch):
         axes = independent_axes(q, ~silent) if self.config.loop.unmix else None
         if axes is not None:
             self.vae.turn(axes.unmixing, axes.center, axes.variance, ~silent)
+            straighten(self.vae, x, circles(self.vae.encode(x).mean, ~silent))
         self.semantic.network.load_state_dict(self.vae.encoder.state_dict())
         size = fresh.norm(dim=1).mean()
         if not bool(silent.all()):
