@@ -1,4 +1,4 @@
-"""Photos at 128 px: the default, EncDiff, pixels, Diff-AE and the beta-VAE.
+"""Photos: the default at 128 and 256 px, EncDiff, pixels, Diff-AE and the beta-VAE.
 
     python benchmarks/photos.py train hands ../shared/data/hands --space TAESD
     python benchmarks/photos.py measure hands ../shared/data/hands
@@ -6,8 +6,8 @@
 
 `train` trains what is not there yet, one method after another, each for half an hour of one core or
 less. `--space` names the autoencoder, a folder or a name on the Hub. `measure` writes
-results/photos/NAME.json and a panel of edits, results/photos/NAME.png. `table` writes
-results/photos.md.
+results/photos/NAME.json, where methods whose runs are gone keep what is there, and a panel of edits
+by each of `PANELS`, results/photos/NAME.png. `table` writes results/photos.md.
 
 Every picture is judged at 128 px, whatever its run draws: the pixel run's 64 px are enlarged.
 """
@@ -28,7 +28,7 @@ from cldis.bench.table import markdown
 from cldis.data.open import open_data
 from cldis.data.source import ImageSource
 from cldis.editing.photos import held_out
-from cldis.images import captioned, grid, save_png, to_model
+from cldis.images import captioned, grid, to_model
 from cldis.io import read_json, write_json, write_text
 from cldis.metrics.image import psnr, ssim
 from cldis.model import Model
@@ -40,6 +40,7 @@ from cldis.training.log import read_metrics
 
 SIDE, PHOTOS, STEPS = 128, 64, 20
 SHOWN, SLIDERS, AMOUNT = 12, 6, 3.0  # of the panel: photos, units, standard deviations
+PANELS = {"default": ".png", "px256": "256.jpg"}  # what the name of a method's panel ends with
 
 # Budgets that take about as long as the default.
 METHODS: dict[str, tuple[str, list[str]]] = {
@@ -118,12 +119,14 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     label = labels.gather(source, paths, None).columns[0]
     parts = probes.split(label.known)
     photos = to_model(source.batch(held_out(source, PHOTOS)))
-    runs: dict[str, Any] = {}
+    known = RESULTS / "photos" / f"{chosen.name}.json"
+    runs: dict[str, Any] = read_json(known)["runs"] if known.exists() else {}
     for method in there:
         path = folder(chosen, method)
         model = cldis.load(path)
         code = other_run(str(path), str(chosen.data), paths, parts)
-        drawn = random_start(model, photos)
+        own = open_data(str(chosen.data), model.resolution, progress=True)
+        drawn = random_start(model, to_model(own.batch(held_out(own, PHOTOS))))
         assert model.origin is not None and model.origin.checkpoint is not None
         images = int(Path(model.origin.checkpoint).name)
         runs[method] = {
@@ -134,11 +137,14 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
             "shown_units": len(model.shown_units),
             **quality(drawn, photos),
             "few_labels": probes.curves(code.code, label, parts),
+            "git": provenance()["git"],
         }
         print(method, flush=True)
-    model = cldis.load(folder(chosen, "default"))
-    runs["autoencoder"] = quality(model.space.to_images(model.space.to_space(photos)), photos)
-    panel(model, source, RESULTS / "photos" / f"{chosen.name}.png")
+        if method in PANELS:
+            panel(model, own, RESULTS / "photos" / f"{chosen.name}{PANELS[method]}")
+        if method == "default":
+            again = model.space.to_images(model.space.to_space(photos))
+            runs["autoencoder"] = quality(again, photos)
     for control in compared(model, CollectionCodes(paths, None, None, None), source, parts, []):
         if control.name in NAMES:
             runs[control.name] = {
@@ -162,8 +168,7 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def random_start(model: Model, photos: Tensor) -> Tensor:
     """The photos drawn again from their codes and a random x_T; by the VAE where that is all."""
-    small = at_side(photos, model.resolution)
-    return at_side(model.decode(model.encode(small).z, None, STEPS), SIDE)
+    return at_side(model.decode(model.encode(photos).z, None, STEPS), SIDE)
 
 
 def quality(drawn: Tensor, photos: Tensor) -> dict[str, float]:
@@ -187,13 +192,13 @@ def panel(model: Model, source: ImageSource, path: Path) -> None:
     for unit in units:
         columns += list(model.traverse_from(start, unit, (-AMOUNT, AMOUNT)).unbind(1))
     names = [f"unit {unit} {sign}{AMOUNT:g}" for unit in units for sign in "-+"]
-    save_png(captioned(grid(torch.stack(columns, dim=1)), ["photo", *names]), path)
+    captioned(grid(torch.stack(columns, dim=1)), ["photo", *names]).save(path, quality=90)
 
 
 def table() -> str:
     """results/photos.md from the JSON files that are there."""
     parts = [
-        "# Photos at 128 px",
+        "# Photos at 128 and 256 px",
         "",
         "Made by `benchmarks/photos.py`; commands, versions and every point with its interval are "
         "in the JSON files. One seed. About half an hour of one core each.",
@@ -256,7 +261,11 @@ def section(path: Path) -> list[str]:
         f"{SHOWN} held-out photos; the {SLIDERS} units that change them most, each moved by "
         f"{AMOUNT:g} standard deviations down and up:",
         "",
-        f"![edits of held-out photos](photos/{path.stem}.png)",
+        *(
+            f"![edits of held-out photos](photos/{path.stem}{end})"
+            for method, end in PANELS.items()
+            if method in runs
+        ),
     ]
 
 

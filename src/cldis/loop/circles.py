@@ -18,7 +18,7 @@ from torch import Tensor
 from cldis.networks.vae import VAE
 
 DEPENDENT = 0.2  # nats that the two units of a circle share at least
-LEFT = 0.5  # share of them that angle and radius share at most
+LEFT = 1 / 3  # share of them that angle and radius share at most
 BINS = 16  # of equal count, per unit
 GRID, SHARPNESS = 360, 200.0  # angles at which the density is read; its kernel's concentration
 EPOCHS, BATCH, RATE = 8, 32, 1e-3
@@ -52,7 +52,7 @@ def circles(u: Tensor, active: Tensor) -> list[Circle]:
     """The circles among the active units of u, each unit in one at most, the clearest first.
 
     Args:
-        u: codes [n, d], of mean 0 and standard deviation 1 in every active unit.
+        u: codes [n, d], whose active units are uncorrelated, of mean 0 and standard deviation 1.
         active: boolean [d].
     """
     units = active.nonzero().flatten().tolist()

@@ -120,7 +120,7 @@ RECIPES = {
             **PHOTOS,
         },
         "own photos at 256 px: the same on latents in patches of 2",
-        "about 30 minutes on one CPU core (not measured here)",
+        "about 40 minutes on one CPU core, encoding the photos not counted",
     ),
     "gpu256": Recipe(
         {
