@@ -15,6 +15,7 @@ Every picture is judged at 128 px, whatever its run draws: the pixel run's 64 px
 from __future__ import annotations
 
 import argparse
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from cldis.data.open import open_data
 from cldis.data.source import ImageSource
 from cldis.editing.photos import held_out
 from cldis.images import captioned, grid, to_model
-from cldis.io import read_json, write_json, write_text
+from cldis.io import read_json, write_bytes, write_json, write_text
 from cldis.metrics.image import psnr, ssim
 from cldis.model import Model
 from cldis.networks.space import at_side
@@ -114,6 +115,8 @@ def train(chosen: argparse.Namespace, method: str) -> None:
 def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     """Every number of one collection, and its panel."""
     there = [method for method in METHODS if folder(chosen, method).is_dir()]
+    if not there:
+        raise SystemExit(f"no run of {chosen.name} in {chosen.runs}; train one first")
     source = open_data(str(chosen.data), SIDE, progress=True)
     paths = [source.label(k) for k in range(len(source))]
     label = labels.gather(source, paths, None).columns[0]
@@ -192,7 +195,9 @@ def panel(model: Model, source: ImageSource, path: Path) -> None:
     for unit in units:
         columns += list(model.traverse_from(start, unit, (-AMOUNT, AMOUNT)).unbind(1))
     names = [f"unit {unit} {sign}{AMOUNT:g}" for unit in units for sign in "-+"]
-    captioned(grid(torch.stack(columns, dim=1)), ["photo", *names]).save(path, quality=90)
+    page, buffer = captioned(grid(torch.stack(columns, dim=1)), ["photo", *names]), BytesIO()
+    page.save(buffer, "JPEG" if path.suffix == ".jpg" else "PNG", quality=90)
+    write_bytes(path, buffer.getvalue())
 
 
 def table() -> str:

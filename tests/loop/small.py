@@ -13,6 +13,15 @@ from support.small import NETWORKS
 
 # The closed loop with Gaussian codes: every branch and every loss.
 LOOP = Config.from_dict({"method": "closed", "model": {"gaussian": True}})
+# The second form of the loop: the VAE begins.
+RATE_LOOP = Config.from_dict(
+    {
+        "method": "rate_loop",
+        "model": {"gaussian": True},
+        "distillation": {"kind": "mse"},
+        "loop": {"vae_alone": 1},
+    }
+)
 SMALL = (*NETWORKS, "model.resolution=16", "model.patch=4", "model.attention=[2]")
 
 

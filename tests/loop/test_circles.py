@@ -12,12 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cldis.config import Config
 from cldis.loop.circles import circles, mutual_information, polar, straighten
 from cldis.loop.phases import TrainingPhase
 from cldis.methods.build import build
 from cldis.networks.vae import VAE
-from loop.small import SMALL
+from loop.small import RATE_LOOP, SMALL
 
 N = 2000
 
@@ -112,7 +111,7 @@ def test_a_vae_learns_the_angle_of_its_circle() -> None:
     assert len(found) == 1
     told = polar(old, found)
     before = vae.negative_log_likelihood(vae.decode(told), x).mean()
-    straighten(vae, x, found)
+    straighten(vae, x, old, found)
     new = vae.encode(x).mean.detach()
     assert (new - told).pow(2).mean(dim=0).max() < 0.1  # of a variance of 1
     assert vae.negative_log_likelihood(vae.decode(new), x).mean() < before
@@ -120,15 +119,7 @@ def test_a_vae_learns_the_angle_of_its_circle() -> None:
 
 def test_e_sem_begins_with_the_angle() -> None:
     torch.manual_seed(0)
-    config = Config.from_dict(
-        {
-            "method": "rate_loop",
-            "model": {"gaussian": True},
-            "distillation": {"kind": "mse"},
-            "loop": {"vae_alone": 1, "unmix": True},
-        }
-    )
-    loop = build(config.with_overrides(SMALL))
+    loop = build(RATE_LOOP.with_overrides([*SMALL, "loop.unmix=true"]))
     assert loop.vae is not None and loop.semantic is not None
     x = colours(loop.vae)
     loop.enter(TrainingPhase(vae=False, diffusion=True), x)
@@ -141,5 +132,5 @@ def test_e_sem_begins_with_the_angle() -> None:
 def test_nothing_is_learned_where_there_is_no_circle() -> None:
     vae = VAE(16, 2, 8)
     before = [p.clone() for p in vae.parameters()]
-    straighten(vae, torch.zeros(4, 3, 16, 16), [])
+    straighten(vae, torch.zeros(4, 3, 16, 16), torch.zeros(4, 2), [])
     assert all(torch.equal(a, b) for a, b in zip(before, vae.parameters(), strict=True))

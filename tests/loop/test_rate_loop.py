@@ -8,7 +8,6 @@ from typing import cast
 import pytest
 import torch
 
-from cldis.config import Config
 from cldis.loop.feedback import build_feedback
 from cldis.loop.feedback.rate import RateFeedback
 from cldis.loop.phases import TrainingPhase, phase_at
@@ -17,7 +16,7 @@ from cldis.loop.step import StepNoise
 from cldis.methods.build import build
 from cldis.networks.gaussian import kl_to_standard
 from cldis.networks.space import Views
-from loop.small import SMALL, perturbed, pictures
+from loop.small import RATE_LOOP, SMALL, perturbed, pictures
 
 PHASES = (
     "loop.margin=0.1",
@@ -28,14 +27,7 @@ PHASES = (
     "distillation.rest=0.25",
     "distillation.weight=0.01",
 )
-RATE = Config.from_dict(
-    {
-        "method": "rate_loop",
-        "model": {"gaussian": True},
-        "distillation": {"kind": "mse"},
-        "loop": {"vae_alone": 1},
-    }
-).with_overrides([*SMALL, *PHASES])
+RATE = RATE_LOOP.with_overrides([*SMALL, *PHASES])
 
 
 def made(scale: float = 0.05) -> RateLoop:

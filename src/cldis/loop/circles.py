@@ -60,10 +60,10 @@ def circles(u: Tensor, active: Tensor) -> list[Circle]:
     shared = {(i, j): mutual_information(u[:, i], u[:, j]) for i, j in pairs}
     found: list[Circle] = []
     for i, j in sorted(pairs, key=lambda pair: -shared[pair]):
-        angle, radius = torch.atan2(u[:, j], u[:, i]), torch.hypot(u[:, i], u[:, j])
         taken = any({i, j} & {circle.first, circle.second} for circle in found)
         if shared[i, j] < DEPENDENT or taken:
             continue
+        angle, radius = torch.atan2(u[:, j], u[:, i]), torch.hypot(u[:, i], u[:, j])
         if mutual_information(angle, radius) < LEFT * shared[i, j]:
             found.append(Circle(i, j, emptiest(angle)))
     return found
@@ -87,7 +87,7 @@ def emptiest(angles: Tensor) -> float:
 
 
 @torch.enable_grad()
-def straighten(vae: VAE, x: Tensor, found: list[Circle]) -> None:
+def straighten(vae: VAE, x: Tensor, u: Tensor, found: list[Circle]) -> None:
     """Teach a VAE that knows circles to tell their angles and radii instead.
 
     The encoder learns the means of its own code in polar coordinates, the decoder to draw from
@@ -95,10 +95,11 @@ def straighten(vae: VAE, x: Tensor, found: list[Circle]) -> None:
 
     Args:
         x: images [n, 3, H, W] in [-1, 1].
+        u: their means [n, d] under the VAE, without gradient.
     """
     if not found:
         return
-    target = polar(vae.encode(x).mean.detach(), found)
+    target = polar(u, found)
     optimizer = torch.optim.Adam(vae.parameters(), lr=RATE)
     generator = torch.Generator().manual_seed(0)
     for _ in range(EPOCHS):

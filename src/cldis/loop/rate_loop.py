@@ -132,7 +132,8 @@ class RateLoop(TwoBranch):
         axes = independent_axes(q, ~silent) if self.config.loop.unmix else None
         if axes is not None:
             self.vae.turn(axes.unmixing, axes.center, axes.variance, ~silent)
-            straighten(self.vae, x, circles(self.vae.encode(x).mean, ~silent))
+            u = self.vae.encode(x).mean
+            straighten(self.vae, x, u, circles(u, ~silent))
         self.semantic.network.load_state_dict(self.vae.encoder.state_dict())
         size = fresh.norm(dim=1).mean()
         if not bool(silent.all()):
